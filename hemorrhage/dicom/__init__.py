@@ -1,0 +1,1 @@
+"""A folder of DICOM to a volume in HU with proven geometry."""

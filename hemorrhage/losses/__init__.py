@@ -1,0 +1,1 @@
+"""Losses of the papers that MONAI does not have."""

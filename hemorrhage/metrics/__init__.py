@@ -1,0 +1,1 @@
+"""Scores of the papers that MONAI does not have."""

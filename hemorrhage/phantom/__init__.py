@@ -1,0 +1,1 @@
+"""Synthetic head CT with bleeds of known volume: pure functions on tensors."""
