@@ -8,11 +8,22 @@ happen to bad input.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["EXIT_INPUT", "EXIT_INTERNAL", "EXIT_RESOURCE", "ScanError", "ScanWarning", "add_warnings", "warnings_of"]
+__all__ = [
+    "EXIT_INPUT",
+    "EXIT_INTERNAL",
+    "EXIT_RESOURCE",
+    "ScanError",
+    "ScanWarning",
+    "add_warnings",
+    "printable",
+    "scan_error_in",
+    "warnings_of",
+]
 
 EXIT_INPUT = 2
 EXIT_INTERNAL = 3
@@ -49,6 +60,23 @@ class ScanError(Exception):
 
     def __str__(self) -> str:
         return f"error[{self.code}] {self.file}: {self.cause}. {self.remedy}"
+
+
+def scan_error_in(error: BaseException) -> ScanError | None:
+    """The :class:`ScanError` behind ``error``, or None.
+
+    MONAI's ``Compose`` and ``Dataset`` wrap what a transform raises in RuntimeErrors, and a DataLoader's worker process
+    sends text only: the chain of causes is followed first, then the one line is sought in the text.
+    """
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        if isinstance(link, ScanError):
+            return link
+        seen.add(id(link))
+        link = link.__cause__ or link.__context__
+    line = re.search(r"error\[(E_[A-Z0-9_]+)\] (.+?): (.+)\. (.+)", str(error))
+    return ScanError(line[1], line[2], line[3], line[4]) if line else None
 
 
 @dataclass(frozen=True)

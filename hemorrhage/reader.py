@@ -1,0 +1,91 @@
+"""The project's readers as a MONAI ``ImageReader``, so that ``LoadImaged`` stays as it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.config import PathLike
+from monai.data import ImageReader
+from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
+
+from hemorrhage.errors import ScanError, add_warnings
+from hemorrhage.nifti import read_nifti
+from hemorrhage.volume import Volume
+
+__all__ = ["SOURCE_KEY", "HeadCTReader"]
+
+SOURCE_KEY = "scan_source"
+
+
+class HeadCTReader(ImageReader):
+    """Reads one head CT, a NIfTI file or a folder of DICOM, in HU and with checked geometry.
+
+    ``LoadImaged(keys="image", reader="hemorrhage.reader.HeadCTReader", ensure_channel_first=True)`` gives a
+    MetaTensor (1, I, J, K) whose meta holds the affine, the scan's warnings (:func:`hemorrhage.errors.warnings_of`) and
+    under ``"scan_source"`` the JSON text of :attr:`Volume.source`.
+
+    Args:
+        min_slices: fewest slices that are accepted; 2D systems pass 1.
+        assume_ras: see :func:`hemorrhage.nifti.read_nifti`.
+        hu_offset: see :func:`hemorrhage.hounsfield.check_hu`.
+        series_uid: the DICOM series to read where a folder holds several.
+    """
+
+    def __init__(
+        self,
+        min_slices: int = 3,
+        assume_ras: bool = False,
+        hu_offset: float = 0.0,
+        series_uid: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.min_slices = min_slices
+        self.assume_ras = assume_ras
+        self.hu_offset = hu_offset
+        self.series_uid = series_uid
+
+    def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
+        """True for one path: the content decides, never the name."""
+        return len(ensure_tuple(filename)) == 1
+
+    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> Volume | ScanError:
+        """The scan, or the error that :meth:`get_data` is to raise.
+
+        ``LoadImage`` swallows what ``read`` raises and tries its other readers, which would then read in silence what
+        was just refused. It does not do so with what ``get_data`` raises.
+        """
+        paths = ensure_tuple(data)
+        try:
+            if len(paths) != 1:
+                raise ScanError(
+                    "E_NOT_3D", paths[0], f"{len(paths)} paths for one scan", "Give one file or one folder."
+                )
+            return self._read_one(Path(paths[0]))
+        except ScanError as error:
+            return error
+
+    def get_data(self, img: Volume | ScanError) -> tuple[np.ndarray, dict[str, Any]]:
+        """Array (I, J, K) in HU and the meta data that MONAI needs, nothing else of the header.
+
+        Raises:
+            ScanError: the one that :meth:`read` met.
+        """
+        if isinstance(img, ScanError):
+            raise img
+        meta: dict[str, Any] = {
+            MetaKeys.AFFINE: img.affine.copy(),
+            MetaKeys.ORIGINAL_AFFINE: img.affine.copy(),
+            MetaKeys.SPACE: SpaceKeys.RAS,
+            MetaKeys.SPATIAL_SHAPE: np.asarray(img.hu.shape),
+            MetaKeys.ORIGINAL_CHANNEL_DIM: "no_channel",
+            SOURCE_KEY: json.dumps(img.source),
+        }
+        add_warnings(meta, img.warnings)
+        return img.hu, meta
+
+    def _read_one(self, path: Path) -> Volume:
+        return read_nifti(path, assume_ras=self.assume_ras, hu_offset=self.hu_offset, min_slices=self.min_slices)
