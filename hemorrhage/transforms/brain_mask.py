@@ -1,0 +1,297 @@
+"""The intracranial space of a head CT: what lies inside the skull, blood included, and nothing else.
+
+Threshold, open, largest component, close and fill, every size in mm. Bone is a barrier and the brain is the largest
+soft region that survives an opening and that bone surrounds; the opening cuts the narrow ways out of the skull
+(orbital fissures, foramina, thin plates lost to partial volume). Nothing is decided by brain HU, so that blood at the
+inner table, old infarcts and images exported through a window keep their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
+
+from hemorrhage.errors import ScanError, ScanWarning, add_warnings
+from hemorrhage.geometry import voxel_sizes_mm, voxel_volume_ml
+
+__all__ = ["BrainMaskd", "brain_mask"]
+
+# Above any blood (90 HU) with noise, below the partial volume of a thin plate of bone in a thick slice.
+BONE_HU = 150.0
+# Between fat (-100 to -50) and cerebrospinal fluid (0 to 15) with noise.
+SOFT_HU = -50.0
+# A bone's or air's true HU must not outweigh its neighbors in a block mean.
+CLIP_HU = (-100.0, 300.0)
+
+COARSE_MM = 2.0
+OPENING_MM = 7.0  # wider than the superior orbital fissure and the optic canal, narrower than a temporal pole
+MARGIN_MM = 4.0  # what the opening rounded off in the corners of the fossae
+CLOSING_MM = 6.0
+FORAMEN_CM2 = 11.0  # foramen magnum: 35 mm x 30 mm at most, 8 cm2; the posterior fossa just above it has 20 and more
+WHOLE_HEAD_MM = 130.0
+
+
+@dataclass(frozen=True)
+class _Coarse:
+    """A scan on the working grid: axes in RAS+ order, blocks of about COARSE_MM."""
+
+    hu: np.ndarray
+    bone_share: np.ndarray
+    sizes: np.ndarray
+    factors: tuple[int, int, int]
+
+
+def brain_mask(hu: np.ndarray, affine: np.ndarray, name: str = "scan") -> tuple[np.ndarray, list[ScanWarning]]:
+    """Find the intracranial space.
+
+    Args:
+        hu: (I, J, K) Hounsfield units, any axis order; one slice is enough.
+        affine: (4, 4) voxel index to RAS+ mm.
+        name: file or series, as an error shall name it.
+
+    Returns:
+        bool array of the shape of ``hu``, and what its reader must know (``W_COVERAGE``, ``W_SKULL_DEFECT``,
+        ``W_FOV``, ``W_HEAD_SIZE``).
+
+    Raises:
+        ScanError: ``E_NOT_HEAD`` where no skull surrounds a brain.
+    """
+    order = nib.io_orientation(affine)
+    to_ras = nib.apply_orientation(np.asarray(hu), order)
+    sizes = voxel_sizes_mm(affine @ nib.orientations.inv_ornt_aff(order, np.shape(hu)))
+    coarse = _coarsen(to_ras, sizes)
+    skull = _skull(coarse)
+    inside = _inside(coarse, skull, name)
+    contact = _bone_contact(inside, skull, coarse.sizes)
+    volume_ml = float(inside.sum()) * float(np.prod(coarse.sizes)) / 1000.0
+    warnings = _doubts(inside, skull, contact, coarse, volume_ml, name)
+    fine = _refine(to_ras, inside, skull, coarse.factors, sizes)
+    back = nib.orientations.ornt_transform(np.array([[0, 1], [1, 1], [2, 1]]), order)
+    return np.ascontiguousarray(nib.apply_orientation(fine, back)), warnings
+
+
+def _coarsen(hu: np.ndarray, sizes: np.ndarray) -> _Coarse:
+    factors = tuple(max(1, round(COARSE_MM / size)) for size in sizes)
+    hu = np.clip(hu, *CLIP_HU, dtype=np.float32)
+    pad = [(0, -n % f) for n, f in zip(hu.shape, factors, strict=True)]
+    if any(after for _, after in pad):
+        hu = np.pad(hu, pad, mode="edge")
+    shape = [length for n, f in zip(hu.shape, factors, strict=True) for length in (n // f, f)]
+    blocks = hu.reshape(shape)
+    return _Coarse(
+        hu=blocks.mean((1, 3, 5)),
+        bone_share=(blocks > BONE_HU).mean((1, 3, 5), dtype=np.float32),
+        sizes=sizes * factors,
+        factors=factors,  # type: ignore[arg-type]
+    )
+
+
+def _skull(coarse: _Coarse) -> np.ndarray:
+    """Bone that bounds the brain, without calcifications, saturated blood and metal that lie free within it."""
+    bone = (coarse.hu > BONE_HU) | (coarse.bone_share >= 0.25)
+    labels, count = ndimage.label(bone, np.ones((3, 3, 3)))
+    if count < 2:
+        return bone
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    largest = labels == sizes.argmax()
+    away = ndimage.distance_transform_edt(~largest, sampling=coarse.sizes) > 5.0
+    enclosed = _enclosed(largest) == 4
+    # A part touching the ring from close by is a piece of skull base; one that floats inside is not skull.
+    floats = np.ones(count + 1, dtype=bool)
+    floats[np.unique(labels[bone & ~(away & enclosed)])] = False
+    return bone & ~floats[labels]
+
+
+def _enclosed(bone: np.ndarray) -> np.ndarray:
+    """In how many of the four in-plane directions (left, right, front, back) there is bone, uint8."""
+    count = np.zeros(bone.shape, dtype=np.uint8)
+    for axis in (0, 1):
+        count += np.maximum.accumulate(bone, axis)
+        count += np.flip(np.maximum.accumulate(np.flip(bone, axis), axis), axis)
+    return count
+
+
+def _inside(coarse: _Coarse, skull: np.ndarray, name: str) -> np.ndarray:
+    """The brain on the working grid: the soft region that bone surrounds, opened, cut at the foramen magnum, filled."""
+    soft = ~skull & (coarse.hu > SOFT_HU)
+    depth = ndimage.distance_transform_edt(soft, sampling=coarse.sizes)
+    enclosed = _enclosed(skull) >= 3
+    labels, count = ndimage.label(depth > OPENING_MM)
+    surrounded = np.bincount(labels[enclosed], minlength=count + 1)
+    surrounded[0] = 0
+    if not surrounded.any():
+        raise _not_head(name, "no soft tissue is surrounded by bone")
+    seeds = labels == surrounded.argmax()
+    if seeds.shape[2] * coarse.sizes[2] < 30.0:
+        # Temporal lobes, cerebellum and frontal lobe are islands in a few slices of the skull base.
+        share = surrounded / np.maximum(np.bincount(labels.ravel()), 1)
+        seeds = ((share > 0.9) & (surrounded > 0.05 * surrounded.max()))[labels]
+    opened = ndimage.distance_transform_edt(~seeds, sampling=coarse.sizes) < OPENING_MM
+    opened = _above_foramen(opened, coarse.sizes)
+    grown = _grow(opened, ~skull & (coarse.hu > SOFT_HU), coarse.sizes, MARGIN_MM)
+    closed = _close(grown, coarse.sizes, CLOSING_MM) & ~skull
+    return _fill_slices(_within_hull(closed, skull, coarse.sizes), skull)
+
+
+def _not_head(name: str, cause: str) -> ScanError:
+    return ScanError("E_NOT_HEAD", name, cause, "Give a non-contrast head CT that holds the skull, or a brain mask.")
+
+
+def _above_foramen(inside: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Cut the spinal canal: slices below the largest from where the area first falls under the foramen's."""
+    area_cm2 = inside.sum((0, 1)) * sizes[0] * sizes[1] / 100.0
+    widest = int(area_cm2.argmax())
+    narrow = np.flatnonzero(area_cm2[:widest] < FORAMEN_CM2)
+    if narrow.size:
+        inside = inside.copy()
+        inside[:, :, : narrow[-1] + 1] = False
+    return inside
+
+
+def _grow(inside: np.ndarray, allowed: np.ndarray, sizes: np.ndarray, mm: float) -> np.ndarray:
+    """Dilate by ``mm`` in plane within ``allowed``, never across what is not allowed."""
+    cross = ndimage.generate_binary_structure(3, 1)
+    cross[:, :, [0, 2]] = False
+    steps = max(1, round(mm / float(sizes[:2].mean())))
+    return ndimage.binary_dilation(inside, cross, iterations=steps, mask=allowed | inside)
+
+
+def _close(inside: np.ndarray, sizes: np.ndarray, mm: float) -> np.ndarray:
+    margin = [(int(np.ceil(mm / s)) + 1,) * 2 for s in sizes]
+    margin[2] = (0, 0)  # slices beyond the scan are unknown, not empty
+    padded = np.pad(inside, margin)
+    dilated = ndimage.distance_transform_edt(~padded, sampling=sizes) <= mm
+    closed = ndimage.distance_transform_edt(dilated, sampling=sizes) > mm
+    return inside | closed[tuple(slice(a, n - b) for (a, b), n in zip(margin, closed.shape, strict=True))]
+
+
+def _bone_contact(inside: np.ndarray, skull: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """In-plane border of ``inside``, and the part of it that lies within 5 mm of bone."""
+    cross = ndimage.generate_binary_structure(3, 1)
+    cross[:, :, [0, 2]] = False
+    border = inside & ~ndimage.binary_erosion(inside, cross)
+    near = ndimage.distance_transform_edt(~skull, sampling=sizes) <= 5.0
+    return border, border & near
+
+
+def _within_hull(inside: np.ndarray, skull: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Cut what bulges through a gap of the skull: slice by slice, stay within the hull of the border that meets bone.
+
+    In a closed skull every border voxel meets bone, so that the hull holds all of ``inside``.
+    """
+    _, contact = _bone_contact(inside, skull, sizes)
+    kept = inside.copy()
+    for k in np.flatnonzero(inside.any((0, 1))):
+        points = np.argwhere(contact[:, :, k])
+        voxels = np.argwhere(inside[:, :, k])
+        try:
+            planes = ConvexHull(points).equations if len(points) >= 10 else None
+        except QhullError:  # all on one line
+            planes = None
+        if planes is None:
+            continue
+        outside = (voxels @ planes[:, :2].T + planes[:, 2]).max(1) > 1.0
+        kept[voxels[outside, 0], voxels[outside, 1], k] = False
+    return kept
+
+
+def _fill_slices(inside: np.ndarray, skull: np.ndarray) -> np.ndarray:
+    filled = inside.copy()
+    for k in range(inside.shape[2]):
+        filled[:, :, k] = ndimage.binary_fill_holes(inside[:, :, k])
+    return filled & ~skull
+
+
+def _doubts(
+    inside: np.ndarray,
+    skull: np.ndarray,
+    contact: tuple[np.ndarray, np.ndarray],
+    coarse: _Coarse,
+    volume_ml: float,
+    name: str,
+) -> list[ScanWarning]:
+    return []
+
+
+def _refine(
+    hu: np.ndarray, inside: np.ndarray, skull: np.ndarray, factors: tuple[int, int, int], sizes: np.ndarray
+) -> np.ndarray:
+    """Carry the coarse mask to the scan's grid, its border drawn anew where bone begins."""
+    cross = ndimage.generate_binary_structure(3, 1)
+    cross[:, :, [0, 2]] = False
+    out = np.zeros(hu.shape, dtype=bool)
+    wide = ndimage.binary_dilation(inside, cross)
+    corners = np.argwhere(wide)
+    if not len(corners):
+        return out
+    low, high = corners.min(0), corners.max(0) + 1
+    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    fine_box = tuple(slice(a * f, b * f) for a, b, f in zip(low, high, factors, strict=True))
+
+    def up(mask: np.ndarray) -> np.ndarray:
+        for axis, f in enumerate(factors):
+            mask = mask.repeat(f, axis) if f > 1 else mask
+        return mask[tuple(slice(0, n) for n in part.shape)]
+
+    part = np.clip(hu[fine_box], *CLIP_HU, dtype=np.float32)
+    sigma = [0.7 / s if s < 1.5 else 0.0 for s in sizes]
+    smooth = ndimage.gaussian_filter(part, sigma, truncate=2.0)
+    core = ndimage.binary_erosion(inside[box], cross)
+    fine = (up(wide[box]) & (smooth < BONE_HU) & (smooth > SOFT_HU)) | up(core)
+    fine &= ~(up(ndimage.binary_dilation(skull[box], cross)) & (smooth >= BONE_HU))
+    fine = ndimage.binary_opening(fine, cross, iterations=max(1, round(1.0 / sizes[0])))
+    for k in range(fine.shape[2]):
+        fine[:, :, k] = ndimage.binary_fill_holes(fine[:, :, k])
+    out[fine_box] = fine
+    return out
+
+
+class BrainMaskd(MapTransform):
+    """Add the brain mask of an image under a key of its own.
+
+    Not a spatial change: nothing is traced, and inverting a pipeline passes it by.
+
+    Args:
+        keys: the image, a (1, I, J, K) ``MetaTensor`` in HU.
+        brain_key: key of the mask, uint8, a ``MetaTensor`` on the image's grid. Where the data holds this key
+            already, that mask is the user's own and is kept, after a check of its grid.
+        allow_missing_keys: do nothing where the image is missing.
+    """
+
+    def __init__(self, keys: KeysCollection = "image", brain_key: str = "brain", allow_missing_keys: bool = False):
+        super().__init__(keys, allow_missing_keys)
+        if len(self.keys) != 1:
+            raise ValueError(f"BrainMaskd masks one image, got keys {self.keys}")
+        self.brain_key = brain_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        for key in self.key_iterator(d):
+            image: MetaTensor = d[key]
+            name = str(image.meta.get("filename_or_obj", "scan"))
+            if self.brain_key in d:
+                own = d[self.brain_key]
+                if own.shape[1:] != image.shape[1:]:
+                    raise ScanError(
+                        "E_MASK_GRID",
+                        name,
+                        f"brain mask of shape {tuple(own.shape[1:])} for an image of shape {tuple(image.shape[1:])}",
+                        "Give a mask on the image's own grid.",
+                    )
+                d[self.brain_key] = (own > 0).to(torch.uint8)
+                continue
+            mask, warnings = brain_mask(image[0].numpy(), image.affine.numpy(), name)
+            d[self.brain_key] = MetaTensor(torch.from_numpy(mask[None].astype(np.uint8)), meta=dict(image.meta))
+            add_warnings(image.meta, warnings)
+        return d
