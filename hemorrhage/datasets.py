@@ -1,0 +1,84 @@
+"""Datasets whose items may fail or be made on the fly, named from configs."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from monai.data import Dataset
+
+from hemorrhage.errors import EXIT_INTERNAL, ScanError, printable, scan_error_in
+
+__all__ = ["FAILURE_KEY", "Failure", "ScanDataset"]
+
+FAILURE_KEY = "failure"
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a scan has no result.
+
+    Attributes:
+        name: name of the result that is missing.
+        message: the one line for the user.
+        exit_code: status that this alone would end a run with.
+    """
+
+    name: str
+    message: str
+    exit_code: int
+
+    @classmethod
+    def of(cls, name: str, error: Exception) -> Failure:
+        """The failure that ``error`` means, looking for a ScanError in what it was raised from."""
+        cause = scan_error_in(error)
+        if cause is not None:
+            return cls(name, str(cause), cause.exit_code)
+        logger.debug("unforeseen error in %s", name, exc_info=error)
+        root: BaseException = error
+        while root.__cause__ is not None:
+            root = root.__cause__
+        unforeseen = ScanError(
+            "E_INTERNAL",
+            name,
+            f"{type(root).__name__}: {printable(root)}",
+            "This is a fault of the software: please report it with this line.",
+            EXIT_INTERNAL,
+        )
+        return cls(name, str(unforeseen), EXIT_INTERNAL)
+
+    @classmethod
+    def from_json(cls, text: str) -> Failure:
+        """The inverse of :meth:`to_json`."""
+        return cls(**json.loads(text))
+
+    def to_json(self) -> str:
+        """Text, because text passes MONAI's collation whole."""
+        return json.dumps(asdict(self))
+
+
+class ScanDataset(Dataset):
+    """MONAI's ``Dataset`` for scans to infer: an item whose transforms fail becomes a record of the failure.
+
+    An exception would end the data loader and with it every scan still waiting.
+
+    Args:
+        data: dictionaries with at least "image" (a path) and "name" (of the result).
+        transform: the preprocessing.
+    """
+
+    def __init__(
+        self, data: Sequence[dict[str, Any]], transform: Callable[[dict[str, Any]], Any] | None = None
+    ) -> None:
+        super().__init__(data, transform)
+
+    def _transform(self, index: int) -> dict[str, Any]:
+        item = self.data[index]
+        try:
+            return {"name": item.get("name", str(index)), **super()._transform(index)}
+        except Exception as error:  # whatever it is, the other scans go on and this one is reported
+            return {"name": item.get("name", str(index)), FAILURE_KEY: Failure.of(item["name"], error).to_json()}

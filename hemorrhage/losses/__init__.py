@@ -1,1 +1,0 @@
-"""Losses of the papers that MONAI does not have."""

@@ -1,1 +1,0 @@
-"""Scores of the papers that MONAI does not have."""

@@ -1,0 +1,117 @@
+"""A page of slices with the mask on them, for looking at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from skimage.transform import resize
+
+from hemorrhage.geometry import voxel_sizes_mm
+from hemorrhage.subtypes import ANY
+
+__all__ = ["montage_slices", "save_montage"]
+
+_BRAIN_WINDOW = (0.0, 80.0)  # level 40, width 80: what a reader sets for acute blood
+_PIXELS = 256
+_BRAIN_COLOR = (0.2, 0.75, 1.0)
+
+
+def montage_slices(mask: np.ndarray, brain: np.ndarray, most: int) -> list[int]:
+    """Indices along the last axis: spread over the brain, with the slice that shows most blood among them.
+
+    Args:
+        mask: (I, J, K) hemorrhage.
+        brain: (I, J, K) brain.
+        most: how many at the most.
+    """
+    inside = np.flatnonzero(brain.any(axis=(0, 1)) | mask.any(axis=(0, 1)))
+    if not inside.size:
+        inside = np.arange(mask.shape[2])
+    if inside.size <= most:
+        return [int(k) for k in inside]
+    chosen = inside[np.linspace(0, inside.size - 1, most).round().astype(int)]
+    area = mask.sum(axis=(0, 1))
+    if area.max() > 0 and area.argmax() not in chosen:
+        chosen[np.abs(chosen - area.argmax()).argmin()] = area.argmax()
+    return [int(k) for k in np.unique(chosen)]
+
+
+def _radiological(volume: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(rows from anterior, columns from the patient's right, slices from inferior) and the voxel edges in mm."""
+    start = nib.orientations.io_orientation(affine)
+    wanted = nib.orientations.axcodes2ornt(("P", "L", "S"))
+    turned = nib.orientations.apply_orientation(volume, nib.orientations.ornt_transform(start, wanted))
+    edges = voxel_sizes_mm(affine)[np.argsort(start[:, 0])]
+    return turned, edges[[1, 0, 2]]
+
+
+def save_montage(
+    path: Path,
+    hu: np.ndarray,
+    mask: np.ndarray,
+    brain: np.ndarray,
+    affine: np.ndarray,
+    title: str,
+    most: int = 20,
+) -> None:
+    """Write a PNG: slices in the brain window, seen from the feet, hemorrhage filled, brain mask outlined.
+
+    Args:
+        path: the PNG to write.
+        hu: (I, J, K) the scan.
+        mask: (I, J, K) hemorrhage.
+        brain: (I, J, K) brain mask.
+        affine: (4, 4) voxel index to RAS+ mm.
+        title: a line above the slices.
+        most: how many slices at the most.
+    """
+    scan, edges = _radiological(hu, affine)
+    blood, _ = _radiological(mask, affine)
+    inside, _ = _radiological(brain, affine)
+    slices = montage_slices(blood, inside, most)
+    columns = min(5, len(slices))
+    rows = -(-len(slices) // columns)
+    height, width = scan.shape[0] * edges[0], scan.shape[1] * edges[1]
+    scale = _PIXELS / max(height, width)
+    shape = (max(1, round(height * scale)), max(1, round(width * scale)))
+    figure = Figure(figsize=(2.2 * columns, 2.2 * rows + 0.9), facecolor="black", layout="constrained")
+    axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+    for axis in axes:
+        axis.set_axis_off()
+    low, high = _BRAIN_WINDOW
+    color = np.array(ANY.rgb) / 255
+    for axis, k in zip(axes, slices, strict=False):
+        gray = resize(np.clip((scan[:, :, k] - low) / (high - low), 0, 1), shape, order=1, anti_aliasing=True)
+        marked = resize(blood[:, :, k] > 0, shape, order=0)
+        picture = np.repeat(gray[..., None], 3, axis=2)
+        picture[marked] = 0.55 * picture[marked] + 0.45 * color
+        axis.imshow(picture, interpolation="nearest")
+        for region, tint in ((inside[:, :, k] > 0, _BRAIN_COLOR), (blood[:, :, k] > 0, tuple(color))):
+            if region.any():
+                axis.contour(resize(region.astype(np.float32), shape, order=1), [0.5], colors=[tint], linewidths=0.6)
+        axis.text(0.02, 0.96, f"{k + 1}", color="white", fontsize=7, va="top", transform=axis.transAxes)
+        axis.text(0.02, 0.04, "R", color="white", fontsize=7, transform=axis.transAxes)
+        axis.text(0.94, 0.04, "L", color="white", fontsize=7, transform=axis.transAxes)
+    figure.suptitle(title, color="white", fontsize=9)
+    keys = [
+        Line2D([], [], color=tuple(color), label="hemorrhage"),
+        Line2D([], [], color=_BRAIN_COLOR, label="brain mask"),
+    ]
+    figure.legend(
+        handles=keys,
+        loc="outside lower center",
+        ncols=2,
+        fontsize=7,
+        labelcolor="white",
+        facecolor="black",
+        edgecolor="black",
+        title="level 40, width 80 HU; seen from the feet; research use, not for diagnosis",
+        title_fontproperties={"size": 7},
+    )
+    figure.legends[0].get_title().set_color("white")
+    FigureCanvasAgg(figure).print_png(str(path), metadata={"Software": None})

@@ -1,0 +1,161 @@
+"""A run over many scans: what is still to do, and the table of what was found."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from hemorrhage.datasets import Failure
+from hemorrhage.errors import ScanError
+from hemorrhage.files import sha256_of, write_atomically
+from hemorrhage.scans import find_scans
+
+__all__ = ["FINDINGS", "finish_run", "pending_scans", "read_findings"]
+
+FINDINGS = "findings.json"
+
+
+def read_findings(folder: Path) -> dict[str, Any] | None:
+    """The findings in a result folder, or None where there is no whole result."""
+    try:
+        return json.loads((folder / FINDINGS).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def pending_scans(dataset_dir: str, output_dir: str, overwrite: bool = False) -> list[dict[str, str]]:
+    """The items of an inference run: every scan of ``dataset_dir`` that has no result in ``output_dir`` yet.
+
+    Args:
+        dataset_dir: as :func:`hemorrhage.scans.find_scans` takes it.
+        output_dir: folder of the results.
+        overwrite: take all scans.
+
+    Returns:
+        dictionaries with "image" (absolute path) and "name".
+
+    Raises:
+        SystemExit: with the status of the error, after printing its one line.
+    """
+    try:
+        if not dataset_dir:
+            raise ScanError("E_NOT_FOUND", "--dataset_dir", "no input was named", "Give --dataset_dir FILE_OR_FOLDER.")
+        out = Path(output_dir).absolute()
+        pending = []
+        for scan in find_scans(Path(dataset_dir).expanduser().absolute()):
+            target = out / scan.name
+            if target.exists() and scan.path.is_dir() and target.samefile(scan.path):
+                raise ScanError(
+                    "E_WOULD_OVERWRITE",
+                    scan.path.name,
+                    "its result would take the place of the scan itself",
+                    "Name another --output_dir.",
+                )
+            if overwrite or not _has_result(target, scan.path):
+                pending.append({"image": str(scan.path), "name": scan.name})
+        return pending
+    except ScanError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+
+
+def _has_result(folder: Path, source: Path) -> bool:
+    found = read_findings(folder)
+    if found is None:
+        if folder.exists():
+            raise ScanError(
+                "E_WOULD_OVERWRITE",
+                folder,
+                "the folder exists and holds no result of ours",
+                "Move it away or name another --output_dir.",
+            )
+        return False
+    if found["input"]["sha256"] != sha256_of(source):
+        raise ScanError(
+            "E_OTHER_INPUT",
+            folder,
+            f"it holds the result of another scan than {source.name} (their SHA-256 differ)",
+            "Name another --output_dir, or set --overwrite True to replace it.",
+        )
+    return True
+
+
+def finish_run(output_dir: str, failures: Sequence[Failure]) -> None:
+    """Write ``findings.csv`` over all results in a folder, print them as a table, and report failures.
+
+    Args:
+        output_dir: folder of the results.
+        failures: the scans of this run that have none.
+
+    Raises:
+        SystemExit: with the gravest exit code among the failures, if there are any.
+    """
+    out = Path(output_dir).absolute()
+    records = [r for r in (read_findings(p.parent) for p in sorted(out.glob(f"*/{FINDINGS}"))) if r is not None]
+    rows = [_row(r) for r in records] + [{"name": f.name, "error": f.message} for f in failures]
+    if rows:
+        write_atomically(out / "findings.csv", lambda path: _save_csv(path, rows))
+        _print_table(rows, out)
+    for failure in failures:
+        print(failure.message, file=sys.stderr)
+    if failures:
+        print(f"{len(failures)} scan(s) failed, {len(records)} have a result", file=sys.stderr)
+        raise SystemExit(max(f.exit_code for f in failures))
+
+
+_COLUMNS = (
+    "name", "volume_ml", "volume_left_ml", "volume_right_ml", "side", "number_of_components", "largest_component_ml",
+    "scan_score", "brain_ml", "warnings", "seconds", "file", "sha256", "weights_sha256", "error",
+)  # fmt: skip
+
+
+def _row(record: Mapping[str, Any]) -> dict[str, Any]:
+    found = record["findings"]
+    return {
+        **{k: found[k] for k in _COLUMNS if k in found},
+        "name": record["name"],
+        "warnings": " ".join(w["code"] for w in record["warnings"]),
+        "seconds": round(sum(record["seconds"].values()), 1),
+        "file": record["input"]["file"],
+        "sha256": record["input"]["sha256"],
+        "weights_sha256": record["weights"]["sha256"],
+    }
+
+
+def _save_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        table = csv.DictWriter(stream, _COLUMNS, restval="")
+        table.writeheader()
+        for row in rows:
+            table.writerow({k: _cell(v) for k, v in row.items()})
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return "'" + value  # a spreadsheet would run it as a formula
+    return value
+
+
+def _print_table(rows: Sequence[Mapping[str, Any]], output_dir: Path) -> None:
+    table = Table(title="Hemorrhage on head CT (research use, not for diagnosis)")
+    for column in ("scan", "mL", "left", "right", "bleeds", "score", "warnings", "s"):
+        table.add_column(column, justify="left" if column in ("scan", "warnings") else "right")
+    for row in rows:
+        if "error" in row:
+            table.add_row(row["name"], "[red]failed[/red]", *[""] * 6)
+            continue
+        volumes = [f"{row[k]:.1f}" for k in ("volume_ml", "volume_left_ml", "volume_right_ml")]
+        score, seconds = f"{row['scan_score']:.2f}", f"{row['seconds']:.1f}"
+        table.add_row(row["name"], *volumes, str(row["number_of_components"]), score, row["warnings"], seconds)
+    console = Console()
+    console.print(table)
+    console.print(f"masks, probabilities, findings.json and overlay.png of each scan: {output_dir}", soft_wrap=True)
