@@ -44,7 +44,8 @@ def fill_nonfinite(hu: np.ndarray, file: object) -> list[ScanWarning]:
     if bad == hu.size:
         raise ScanError("E_EMPTY", file, f"all {bad} voxels are NaN or infinite", "Export the scan again.")
     tissue = np.greater(hu, -300.0, out=np.zeros(hu.shape, dtype=bool), where=finite)
-    head = _between(tissue, 0) & _between(tissue, 1)
+    # Along one axis is enough: a hole may reach across the whole head along another.
+    head = _between(tissue, 0) | _between(tissue, 1) | _between(tissue, 2)
     inside = int(np.count_nonzero(head & ~finite))
     share = 100.0 * inside / max(1, int(np.count_nonzero(head)))
     if share > 5.0:
