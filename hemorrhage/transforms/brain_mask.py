@@ -22,7 +22,7 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
 from hemorrhage.errors import ScanError, ScanWarning, add_warnings
-from hemorrhage.geometry import voxel_sizes_mm, voxel_volume_ml
+from hemorrhage.geometry import voxel_sizes_mm
 
 __all__ = ["BrainMaskd", "brain_mask"]
 
@@ -38,7 +38,11 @@ OPENING_MM = 7.0  # wider than the superior orbital fissure and the optic canal,
 MARGIN_MM = 4.0  # what the opening rounded off in the corners of the fossae
 CLOSING_MM = 6.0
 FORAMEN_CM2 = 11.0  # foramen magnum: 35 mm x 30 mm at most, 8 cm2; the posterior fossa just above it has 20 and more
-WHOLE_HEAD_MM = 130.0
+VERTEX_CM2 = 4.0  # a last slice with more brain than this did not reach the top
+HEAD_ML = (800, 2000)
+NO_HEAD_ML = (250, 2400)  # a newborn's, and what no skull holds
+MIN_BONE_SHARE = 0.5  # a craniectomy leaves 0.75, a chest's wall makes 0.3
+DEFECT_CM2 = 6.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class _Coarse:
     hu: np.ndarray
     bone_share: np.ndarray
     sizes: np.ndarray
-    factors: tuple[int, int, int]
+    factors: tuple[int, ...]
 
 
 def brain_mask(hu: np.ndarray, affine: np.ndarray, name: str = "scan") -> tuple[np.ndarray, list[ScanWarning]]:
@@ -72,9 +76,7 @@ def brain_mask(hu: np.ndarray, affine: np.ndarray, name: str = "scan") -> tuple[
     coarse = _coarsen(to_ras, sizes)
     skull = _skull(coarse)
     inside = _inside(coarse, skull, name)
-    contact = _bone_contact(inside, skull, coarse.sizes)
-    volume_ml = float(inside.sum()) * float(np.prod(coarse.sizes)) / 1000.0
-    warnings = _doubts(inside, skull, contact, coarse, volume_ml, name)
+    warnings = _doubts(inside, skull, coarse.sizes, name)
     fine = _refine(to_ras, inside, skull, coarse.factors, sizes)
     back = nib.orientations.ornt_transform(np.array([[0, 1], [1, 1], [2, 1]]), order)
     return np.ascontiguousarray(nib.apply_orientation(fine, back)), warnings
@@ -92,7 +94,7 @@ def _coarsen(hu: np.ndarray, sizes: np.ndarray) -> _Coarse:
         hu=blocks.mean((1, 3, 5)),
         bone_share=(blocks > BONE_HU).mean((1, 3, 5), dtype=np.float32),
         sizes=sizes * factors,
-        factors=factors,  # type: ignore[arg-type]
+        factors=factors
     )
 
 
@@ -213,19 +215,44 @@ def _fill_slices(inside: np.ndarray, skull: np.ndarray) -> np.ndarray:
     return filled & ~skull
 
 
-def _doubts(
-    inside: np.ndarray,
-    skull: np.ndarray,
-    contact: tuple[np.ndarray, np.ndarray],
-    coarse: _Coarse,
-    volume_ml: float,
-    name: str,
-) -> list[ScanWarning]:
-    return []
+def _doubts(inside: np.ndarray, skull: np.ndarray, sizes: np.ndarray, name: str) -> list[ScanWarning]:
+    """Refuse what is no head; say what is missing of one."""
+    border, contact = _bone_contact(inside, skull, sizes)
+    volume_ml = float(inside.sum() * np.prod(sizes)) / 1000.0
+    bone_share = float(contact.sum() / max(border.sum(), 1))
+    if bone_share < MIN_BONE_SHARE:
+        raise _not_head(name, f"bone bounds {bone_share:.0%} of the largest soft region, a skull at least 50%")
+    area_cm2 = inside.sum((0, 1)) * sizes[0] * sizes[1] / 100.0
+    base_cut, vertex_cut = area_cm2[0] > FORAMEN_CM2, area_cm2[-1] > VERTEX_CM2
+    covered_mm = float(np.count_nonzero(area_cm2) * sizes[2])
+    warnings = []
+    if base_cut or vertex_cut:
+        missing = " and ".join(end for end, cut in (("base", base_cut), ("vertex", vertex_cut)) if cut)
+        text = f"The {missing} of the brain is not covered ({covered_mm:.0f} mm are): volumes are lower bounds."
+        numbers = {"covered_mm": covered_mm, "base_cut": float(base_cut), "vertex_cut": float(vertex_cut)}
+        warnings.append(ScanWarning("W_COVERAGE", text, numbers=numbers))
+    elif not NO_HEAD_ML[0] <= volume_ml <= NO_HEAD_ML[1]:
+        raise _not_head(name, f"the skull holds {volume_ml:.0f} mL of soft tissue, a head {HEAD_ML[0]} to {HEAD_ML[1]}")
+    elif not HEAD_ML[0] <= volume_ml <= HEAD_ML[1]:
+        text = f"The skull holds {volume_ml:.0f} mL, outside {HEAD_ML[0]} to {HEAD_ML[1]} mL: a child, or a wrong mask."
+        warnings.append(ScanWarning("W_HEAD_SIZE", text, numbers={"brain_ml": volume_ml}))
+    # The skull base is full of holes by nature; from the widest slice upward it is closed.
+    above = slice(int(area_cm2.argmax()), None)
+    open_cm2 = float((border & ~contact)[:, :, above].sum() * sizes[:2].mean() * sizes[2]) / 100.0
+    if open_cm2 > DEFECT_CM2:
+        text = f"The skull is open over about {open_cm2:.0f} cm2: the brain mask is bounded by a straight line there."
+        warnings.append(ScanWarning("W_SKULL_DEFECT", text, numbers={"open_cm2": open_cm2}))
+    near = ndimage.distance_transform_edt(~inside, sampling=sizes) <= 15.0
+    cut = sum(int((near & (skull | inside)).take(end, axis).sum()) for axis in (0, 1) for end in (0, -1))
+    if cut:
+        cut_cm2 = float(cut * sizes[:2].mean() * sizes[2]) / 100.0
+        text = f"The head is cut by the edge of the field of view over {cut_cm2:.1f} cm2."
+        warnings.append(ScanWarning("W_FOV", text, numbers={"cut_cm2": cut_cm2}))
+    return warnings
 
 
 def _refine(
-    hu: np.ndarray, inside: np.ndarray, skull: np.ndarray, factors: tuple[int, int, int], sizes: np.ndarray
+    hu: np.ndarray, inside: np.ndarray, skull: np.ndarray, factors: tuple[int, ...], sizes: np.ndarray
 ) -> np.ndarray:
     """Carry the coarse mask to the scan's grid, its border drawn anew where bone begins."""
     cross = ndimage.generate_binary_structure(3, 1)
@@ -276,6 +303,7 @@ class BrainMaskd(MapTransform):
         self.brain_key = brain_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return ``data`` with the brain mask, and the image's meta data with its warnings."""
         d = dict(data)
         for key in self.key_iterator(d):
             image: MetaTensor = d[key]

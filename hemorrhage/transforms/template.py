@@ -76,6 +76,7 @@ class RigidToTemplated(MapTransform, InvertibleTransform):
         self._resample = SpatialResample(padding_mode="zeros", align_corners=False, dtype=torch.float32)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return ``data`` with every key on the template's grid."""
         d = dict(data)
         for needed in (self.image_key, self.brain_key):
             if needed not in d:
