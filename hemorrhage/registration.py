@@ -26,7 +26,10 @@ __all__ = ["Alignment", "Template", "align_to_template"]
 MIN_OVERLAP = 0.75
 MAX_ROTATION_DEGREES = 50.0
 SAMPLES = 12_000
+LEVELS_MM = (6.0, 3.0, 1.5)
 BLOCK_MM = 2.5
+ROBUST_HU = 8.0  # differences beyond this count linearly: the contrast of gray to white is 8, of blood to brain 30
+SIZE_SD = 0.07  # of the length of adult heads
 BORDER_MM = 10.0  # background around the brain that takes part, so that its outline counts from both sides
 
 
@@ -104,7 +107,7 @@ def align_to_template(hu: np.ndarray, brain: np.ndarray, affine: np.ndarray, tem
         ValueError: the brain mask is empty.
     """
     scan = _Scan.of(hu, brain, affine)
-    by_center = _pose(np.zeros(6), scan.center, template.center)
+    by_center = _pose(np.zeros(7), scan.center, template.center)
     try:
         rigid = _fit(scan, template)
         overlap = _overlap(scan, template, rigid)
@@ -179,10 +182,13 @@ def _block_mean(volume: np.ndarray, factors: list[int]) -> np.ndarray:
 
 
 def _pose(parameters: np.ndarray, scan_center: np.ndarray, template_center: np.ndarray) -> np.ndarray:
-    """Rigid matrix from a rotation vector (radians) about the scan's center and a shift (mm) of that center."""
+    """Rigid matrix from a rotation vector (radians) about the scan's center and a shift (mm) of that center.
+
+    A seventh parameter, the logarithm of the size of template over scan, is passed over.
+    """
     rigid = np.eye(4)
     rigid[:3, :3] = Rotation.from_rotvec(parameters[:3]).as_matrix()
-    rigid[:3, 3] = template_center + parameters[3:] - rigid[:3, :3] @ scan_center
+    rigid[:3, 3] = template_center + parameters[3:6] - rigid[:3, :3] @ scan_center
     return rigid
 
 
@@ -200,7 +206,7 @@ def _fit(scan: _Scan, template: Template) -> np.ndarray:
         return ndimage.gaussian_filter(scan.hu, extra, mode="nearest")[tuple(index.T)]
 
     start = _best_start(scan, template, points[:2500], values(6.0)[:2500])
-    for sigma in (6.0, 3.0):
+    for sigma in LEVELS_MM:
         start = _refine(start, points, values(sigma), scan.center, template, sigma)
     return _pose(start, scan.center, template.center)
 
@@ -216,9 +222,9 @@ def _best_start(scan: _Scan, template: Template, points: np.ndarray, values: np.
     heights = np.arange(-10.0 * round(missing / 20.0), missing / 2.0 + 1.0, 10.0)
     turns = np.radians([-20.0, 0.0, 20.0])
     nods = np.radians([-30.0, -15.0, 0.0, 15.0, 30.0])
-    best, least = np.zeros(6), np.inf
+    best, least = np.zeros(7), np.inf
     for nod, roll, yaw, height in itertools.product(nods, turns, turns, heights):
-        pose = np.array([nod, roll, yaw, 0.0, 0.0, height])
+        pose = np.array([nod, roll, yaw, 0.0, 0.0, height, 0.0])
         rigid = _pose(pose, scan.center, template.center)
         moved = points @ rigid[:3, :3].T + rigid[:3, 3]
         error = float(np.square(template.sample(blurred, moved) - values).mean())
@@ -235,25 +241,36 @@ def _refine(
     template: Template,
     sigma: float,
 ) -> np.ndarray:
+    """Least squares over rotation, shift and size.
+
+    Heads differ in size by more than the alignment may err, and a rigid fit of a small head is free to lean to any side
+    of the template. The size is therefore found too, under a prior, and left out of the result.
+    """
     blurred, gradient = template.smoothed(sigma)
     arms = points - center
+    prior = ROBUST_HU * np.sqrt(len(points) / 200.0) / SIZE_SD  # neighbors agree: a sample counts as about 200
 
     def moved(parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rotated = Rotation.from_rotvec(parameters[:3]).apply(arms)
-        return rotated + template.center + parameters[3:], rotated
+        rotated = Rotation.from_rotvec(parameters[:3]).apply(arms) * np.exp(parameters[6])
+        return rotated + template.center + parameters[3:6], rotated
 
     def residual(parameters: np.ndarray) -> np.ndarray:
-        return template.sample(blurred, moved(parameters)[0]).astype(np.float64) - values
+        differences = template.sample(blurred, moved(parameters)[0]).astype(np.float64) - values
+        return np.append(differences, prior * parameters[6])
 
     def jacobian(parameters: np.ndarray) -> np.ndarray:
         where, rotated = moved(parameters)
         slope = np.stack([template.sample(g, where) for g in gradient], -1).astype(np.float64)
-        # d(R a)/dw = -[R a]x J_left(w); the scalar triple product gives slope . (J dw x R a) = (R a x slope) . J dw
-        return np.concatenate([np.cross(rotated, slope) @ _left_jacobian(parameters[:3]), slope], 1)
+        # A small turn dw moves R a by (J dw) x (R a), and slope . ((J dw) x R a) = (R a x slope) . (J dw).
+        turn = np.cross(rotated, slope) @ _left_jacobian(parameters[:3])
+        size = (rotated * slope).sum(-1, keepdims=True)
+        rows = np.concatenate([turn, slope, size], 1)
+        return np.vstack([rows, [0.0] * 6 + [prior]])
 
-    scale = np.array([0.01, 0.01, 0.01, 1.0, 1.0, 1.0])  # a hundredth of a radian moves the cortex by about 1 mm
+    # A hundredth of a radian, or of the size, moves the cortex by about 1 mm.
+    scale = np.array([0.01, 0.01, 0.01, 1.0, 1.0, 1.0, 0.01])
     found = least_squares(
-        residual, start, jacobian, loss="soft_l1", f_scale=8.0, x_scale=scale, xtol=1e-4, ftol=1e-5, max_nfev=60
+        residual, start, jacobian, loss="soft_l1", f_scale=ROBUST_HU, x_scale=scale, xtol=1e-4, ftol=1e-5, max_nfev=60
     )
     return found.x
 
