@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from monai.data import Dataset
+from monai.data import Dataset, PersistentDataset
+from monai.data.utils import pickle_hashing
+from monai.transforms import Compose
 
 from hemorrhage.errors import EXIT_INTERNAL, ScanError, printable, scan_error_in
 
-__all__ = ["FAILURE_KEY", "Failure", "ScanDataset"]
+__all__ = ["FAILURE_KEY", "Failure", "ScanDataset", "cases_or_phantoms"]
 
 FAILURE_KEY = "failure"
 logger = logging.getLogger(__name__)
@@ -82,3 +84,20 @@ class ScanDataset(Dataset):
             return {"name": item.get("name", str(index)), **super()._transform(index)}
         except Exception as error:  # whatever it is, the other scans go on and this one is reported
             return {"name": item.get("name", str(index)), FAILURE_KEY: Failure.of(item["name"], error).to_json()}
+
+
+def cases_or_phantoms(
+    data: Sequence[dict[str, Any]], transform: Compose, phantoms: Dataset, cache_dir: str | None = None
+) -> Dataset:
+    """The dataset of a training: the user's own cases, or phantoms where there are none.
+
+    Args:
+        data: cases with "image" and "label"; empty takes the phantoms.
+        transform: from files to the network's input. What comes before its first random step is done once a case and
+            kept in ``cache_dir``.
+        phantoms: a dataset that makes its cases.
+        cache_dir: folder of the cache; None keeps none.
+    """
+    if not data:
+        return phantoms
+    return PersistentDataset(data, transform, cache_dir, hash_transform=pickle_hashing, track_meta=True)  # type: ignore[arg-type]

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from monai.engines import Workflow
 from rich.console import Console
 from rich.table import Table
 
 from hemorrhage.datasets import Failure
-from hemorrhage.errors import ScanError
+from hemorrhage.errors import ScanError, scan_error_in
 from hemorrhage.files import sha256_of, write_atomically
 from hemorrhage.scans import find_scans
 
-__all__ = ["FINDINGS", "finish_run", "pending_scans", "read_findings"]
+__all__ = ["FINDINGS", "check_input", "finish_run", "pending_scans", "read_findings", "run_engine"]
 
 FINDINGS = "findings.json"
 
@@ -34,7 +36,7 @@ def pending_scans(dataset_dir: str, output_dir: str, overwrite: bool = False) ->
     """The items of an inference run: every scan of ``dataset_dir`` that has no result in ``output_dir`` yet.
 
     Args:
-        dataset_dir: as :func:`hemorrhage.scans.find_scans` takes it.
+        dataset_dir: as :func:`hemorrhage.scans.find_scans` takes it; empty means no scans.
         output_dir: folder of the results.
         overwrite: take all scans.
 
@@ -42,28 +44,70 @@ def pending_scans(dataset_dir: str, output_dir: str, overwrite: bool = False) ->
         dictionaries with "image" (absolute path) and "name".
 
     Raises:
-        SystemExit: with the status of the error, after printing its one line.
+        ScanError: E_NOT_FOUND and E_NO_SCANS of :func:`find_scans`; E_WOULD_OVERWRITE if a result would take the place
+            of something else; E_OTHER_INPUT if a result there is that of another scan with the same name.
     """
+    if not dataset_dir:
+        return []
+    out = Path(output_dir).expanduser().absolute()
+    pending = []
+    for scan in find_scans(Path(dataset_dir).expanduser().absolute()):
+        target = out / scan.name
+        if target.exists() and scan.path.is_dir() and target.samefile(scan.path):
+            raise ScanError(
+                "E_WOULD_OVERWRITE",
+                scan.path.name,
+                "its result would take the place of the scan itself",
+                "Name another --output_dir.",
+            )
+        if overwrite or not _has_result(target, scan.path):
+            pending.append({"image": str(scan.path), "name": scan.name})
+    return pending
+
+
+@contextlib.contextmanager
+def _clean_exit() -> Iterator[None]:
+    """Turn a refusal into its one line and its exit code, wherever in a config's nesting it was raised."""
     try:
+        yield
+    except Exception as error:
+        cause = scan_error_in(error)
+        if cause is None:
+            raise
+        print(cause, file=sys.stderr)
+        raise SystemExit(cause.exit_code) from None
+
+
+def check_input(dataset_dir: str, output_dir: str, overwrite: bool = False) -> None:
+    """First step of an inference run: say in one line what is wrong with its input, before anything is built.
+
+    Args:
+        dataset_dir: as for :func:`pending_scans`, but empty is an error here.
+        output_dir: as for :func:`pending_scans`.
+        overwrite: as for :func:`pending_scans`.
+
+    Raises:
+        SystemExit: with the status of the error, after printing its line.
+    """
+    with _clean_exit():
         if not dataset_dir:
-            raise ScanError("E_NOT_FOUND", "--dataset_dir", "no input was named", "Give --dataset_dir FILE_OR_FOLDER.")
-        out = Path(output_dir).absolute()
-        pending = []
-        for scan in find_scans(Path(dataset_dir).expanduser().absolute()):
-            target = out / scan.name
-            if target.exists() and scan.path.is_dir() and target.samefile(scan.path):
-                raise ScanError(
-                    "E_WOULD_OVERWRITE",
-                    scan.path.name,
-                    "its result would take the place of the scan itself",
-                    "Name another --output_dir.",
-                )
-            if overwrite or not _has_result(target, scan.path):
-                pending.append({"image": str(scan.path), "name": scan.name})
-        return pending
-    except ScanError as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
+            raise ScanError(
+                "E_NOT_FOUND",
+                "--dataset_dir",
+                "no input was named",
+                "Give --dataset_dir with a scan, a folder of scans or a DICOM folder.",
+            )
+        pending_scans(dataset_dir, output_dir, overwrite)
+
+
+def run_engine(engine: Workflow) -> None:
+    """Run a trainer or evaluator; what it refuses ends in one line and an exit code instead of a traceback.
+
+    Raises:
+        SystemExit: with the status of the error, after printing its line.
+    """
+    with _clean_exit():
+        engine.run()
 
 
 def _has_result(folder: Path, source: Path) -> bool:

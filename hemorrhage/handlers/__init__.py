@@ -1,17 +1,23 @@
 """Handlers of trainers and evaluators, named from configs."""
 
 from hemorrhage.handlers.checkpoints import BestWeights, Checkpoints, StopOnBadLoss
+from hemorrhage.handlers.curves import CurveWriter
+from hemorrhage.handlers.load_weights import LoadWeights
 from hemorrhage.handlers.plateau import StopOnPlateau
 from hemorrhage.handlers.progress import ScanProgress
 from hemorrhage.handlers.reseed import ReseedEveryEpoch
 from hemorrhage.handlers.scan_writer import ScanWriter
+from hemorrhage.handlers.volume_error import VolumeError
 
 __all__ = [
     "BestWeights",
     "Checkpoints",
+    "CurveWriter",
+    "LoadWeights",
     "ReseedEveryEpoch",
     "ScanProgress",
     "ScanWriter",
     "StopOnBadLoss",
     "StopOnPlateau",
+    "VolumeError",
 ]

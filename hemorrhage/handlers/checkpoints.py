@@ -15,6 +15,7 @@ from ignite.engine import Engine, Events
 
 from hemorrhage.errors import EXIT_INTERNAL, ScanError
 from hemorrhage.files import write_atomically
+from hemorrhage.weights import load_weights
 
 __all__ = ["BestWeights", "Checkpoints", "StopOnBadLoss"]
 
@@ -80,6 +81,7 @@ class Checkpoints:
         others: more objects with ``state_dict`` and ``load_state_dict``, by name.
         resume: start from ``last.pt`` where there is one; else such a file is an error, so that no run is overwritten
             by mistake.
+        initial_weights: weights to start a new training from (fine-tuning); None starts from scratch.
     """
 
     def __init__(
@@ -89,12 +91,14 @@ class Checkpoints:
         optimizer: torch.optim.Optimizer,
         others: Mapping[str, Any] | None = None,
         resume: bool = False,
+        initial_weights: str | None = None,
     ) -> None:
         self.path = Path(folder) / LAST
         self.network = network
         self.optimizer = optimizer
         self.others = dict(others or {})
         self.resume = resume
+        self.initial_weights = initial_weights
 
     def attach(self, engine: Engine) -> None:
         """Register with a trainer."""
@@ -102,7 +106,12 @@ class Checkpoints:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
     def _start(self, engine: Engine) -> None:
+        inner = self.network
+        if isinstance(inner, torch.nn.parallel.DistributedDataParallel):
+            inner = inner.module
         if not self.path.exists():
+            if self.initial_weights:
+                load_weights(inner, Path(self.initial_weights).expanduser())
             return
         if not self.resume:
             raise ScanError(
@@ -113,9 +122,6 @@ class Checkpoints:
             )
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
-            inner = self.network
-            if isinstance(inner, torch.nn.parallel.DistributedDataParallel):
-                inner = inner.module
             inner.load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
             for name, other in self.others.items():

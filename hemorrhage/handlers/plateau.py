@@ -15,23 +15,24 @@ logger = logging.getLogger(__name__)
 
 
 class StopOnPlateau:
-    """Handler of a validation engine that stops the trainer when the average loss no longer falls.
+    """Handler of a trainer that stops it when the average of the validation loss no longer falls.
 
     DeepBleed ("Training"): at least 200 epochs, then until the moving average of the validation loss has not improved
-    for 10. Ignite's ``EarlyStopping`` knows neither an average nor a least number of epochs.
+    for 10. Ignite's ``EarlyStopping`` knows neither an average nor a least number of epochs. Put it after the
+    validation handler.
 
     Args:
-        trainer: the engine to stop.
+        validator: the validation engine.
         metric: name of the loss among the validation engine's metrics; lower is better.
-        min_epochs: the trainer's epochs before which it is never stopped.
+        min_epochs: epochs before which it is never stopped.
         window: how many validations the average spans.
         patience: how many validations in a row may pass without a new lowest average.
     """
 
     def __init__(
-        self, trainer: Engine, metric: str = "val_loss", min_epochs: int = 200, window: int = 10, patience: int = 10
+        self, validator: Engine, metric: str = "val_loss", min_epochs: int = 200, window: int = 10, patience: int = 10
     ) -> None:
-        self.trainer = trainer
+        self.validator = validator
         self.metric = metric
         self.min_epochs = min_epochs
         self.patience = patience
@@ -40,22 +41,24 @@ class StopOnPlateau:
         self.waited = 0
 
     def attach(self, engine: Engine) -> None:
-        """Register with a validation engine."""
+        """Register with a trainer."""
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
-        """Take the latest loss into the average and stop the trainer if it is time."""
-        self.recent.append(float(engine.state.metrics[self.metric]))
+        """Take the epoch's validation, if there was one, into the average, and stop the trainer if it is time."""
+        if self.validator.state.epoch != engine.state.epoch:
+            return
+        self.recent.append(float(self.validator.state.metrics[self.metric]))
         average = sum(self.recent) / len(self.recent)
         if average < self.lowest:
             self.lowest, self.waited = average, 0
         else:
             self.waited += 1
-        if self.waited >= self.patience and self.trainer.state.epoch >= self.min_epochs:
+        if self.waited >= self.patience and engine.state.epoch >= self.min_epochs:
             logger.info(
                 "stopping: average %s has not fallen below %.4f for %d checks", self.metric, self.lowest, self.waited
             )
-            self.trainer.terminate()
+            engine.terminate()
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs."""

@@ -25,7 +25,7 @@ from hemorrhage.geometry import voxel_sizes_mm, voxel_volume_ml
 from hemorrhage.report.findings import Measurements, measure
 from hemorrhage.report.montage import save_montage
 from hemorrhage.runs import FINDINGS
-from hemorrhage.transforms.template import rigid_of
+from hemorrhage.transforms.template import recorded_alignment
 from hemorrhage.transforms.timed import SECONDS_KEY
 
 __all__ = ["ScanWriter"]
@@ -80,7 +80,8 @@ class ScanWriter:
                     EXIT_INTERNAL,
                 )
         mask, brain = mask > 0.5, brain > 0.5
-        found = measure(hu, probability, mask, affine, rigid_of(data["image"].meta))
+        alignment = recorded_alignment(data["image"].meta)
+        found = measure(hu, probability, mask, affine, alignment and alignment.rigid)
         with folder_replaced(self.output_dir / name) as folder:
             _save_nifti(folder / "hemorrhage.nii.gz", mask.astype(np.uint8), affine)
             _save_nifti(folder / "brain.nii.gz", brain.astype(np.uint8), affine)
@@ -96,7 +97,7 @@ class ScanWriter:
 
     def _record(self, name: str, data: Mapping[str, Any], found: Measurements, brain_ml: float) -> dict[str, Any]:
         meta, affine = data["image"].meta, np.asarray(data["scan"].affine, dtype=np.float64)
-        source, rigid = Path(str(meta["filename_or_obj"])), rigid_of(meta)
+        source, alignment = Path(str(meta["filename_or_obj"])), recorded_alignment(meta)
         return {
             "notice": NOTICE,
             "name": name,
@@ -104,7 +105,7 @@ class ScanWriter:
             "findings": {**found.as_record(), "brain_ml": float(brain_ml)},
             "threshold": self.threshold,
             "warnings": [asdict(w) for w in warnings_of(meta)],
-            "to_template": None if rigid is None else rigid.tolist(),
+            "alignment": alignment and {"to_template": alignment.rigid.tolist(), "overlap": alignment.overlap},
             "grid": {
                 "shape": list(data["scan"].shape[1:]),
                 "voxel_mm": voxel_sizes_mm(affine).round(5).tolist(),

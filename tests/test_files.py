@@ -1,0 +1,58 @@
+import errno
+
+import pytest
+
+from hemorrhage.errors import EXIT_RESOURCE, ScanError
+from hemorrhage.files import folder_replaced, sha256_of, write_atomically
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "x.txt"
+    path.write_text("old")
+
+    def half(part):
+        part.write_text("ne")
+        raise ValueError("killed in between")
+
+    with pytest.raises(ValueError, match="killed"):
+        write_atomically(path, half)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_said_with_its_exit_code(tmp_path):
+    def full(part):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(ScanError, match=r"E_DISK.*is full") as caught:
+        write_atomically(tmp_path / "x", full)
+    assert caught.value.exit_code == EXIT_RESOURCE
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "case"
+    with folder_replaced(target) as part:
+        (part / "a").write_text("1")
+    with pytest.raises(RuntimeError), folder_replaced(target) as part:
+        (part / "a").write_text("2")
+        raise RuntimeError
+    assert (target / "a").read_text() == "1"
+    with folder_replaced(target) as part:
+        (part / "b").write_text("3")
+    assert [p.name for p in target.iterdir()] == ["b"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_hash_of_a_folder_ignores_names_and_sees_content(tmp_path):
+    for folder, names in (("p", "ab"), ("q", "yx")):
+        (tmp_path / folder).mkdir()
+        for name, text in zip(names, ("one", "two"), strict=True):
+            (tmp_path / folder / name).write_text(text)
+    assert sha256_of(tmp_path / "p") == sha256_of(tmp_path / "q")
+    (tmp_path / "q" / "x").write_text("Two")
+    assert sha256_of(tmp_path / "p") != sha256_of(tmp_path / "q")
+
+
+def test_the_hash_of_a_file_is_sha256(tmp_path):
+    (tmp_path / "abc").write_text("abc")
+    assert sha256_of(tmp_path / "abc").startswith("ba7816bf8f01cfea414140de5dae2223")

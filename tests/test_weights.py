@@ -1,0 +1,60 @@
+import hashlib
+import os
+
+import pytest
+import torch
+
+from hemorrhage.errors import ScanError
+from hemorrhage.weights import load_weights
+
+
+class Runs:
+    def __reduce__(self):
+        return os.system, ("touch executed",)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    torch.manual_seed(1)
+    net = torch.nn.Linear(3, 2)
+    torch.save(net.state_dict(), tmp_path / "model.pt")
+    return net, tmp_path / "model.pt"
+
+
+def test_every_tensor_arrives(saved):
+    net, path = saved
+    other = torch.nn.Linear(3, 2)
+    assert load_weights(other, path) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert torch.equal(other.weight, net.weight)
+
+
+def test_a_missing_file_says_what_to_do(tmp_path):
+    with pytest.raises(ScanError, match=r"E_WEIGHTS.*--checkpoint"):
+        load_weights(torch.nn.Linear(3, 2), tmp_path / "none.pt")
+
+
+def test_a_changed_file_is_refused(saved):
+    _, path = saved
+    path.with_name("model.pt.sha256").write_text("0" * 64 + "  model.pt\n")
+    with pytest.raises(ScanError, match=r"E_WEIGHTS.*000000000000"):
+        load_weights(torch.nn.Linear(3, 2), path)
+
+
+def test_another_network_is_named(saved):
+    with pytest.raises(ScanError, match=r"E_CHECKPOINT.*does not fit the network Linear"):
+        load_weights(torch.nn.Linear(3, 3), saved[1])
+
+
+def test_code_in_a_checkpoint_never_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"weight": Runs()}, tmp_path / "evil.pt")
+    with pytest.raises(ScanError, match="E_CHECKPOINT"):
+        load_weights(torch.nn.Linear(3, 2), tmp_path / "evil.pt")
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"no weights at all"])
+def test_rubbish_is_refused(tmp_path, content):
+    (tmp_path / "model.pt").write_bytes(content)
+    with pytest.raises(ScanError, match="E_CHECKPOINT"):
+        load_weights(torch.nn.Linear(3, 2), tmp_path / "model.pt")
