@@ -12,6 +12,7 @@ from monai.config import PathLike
 from monai.data import ImageReader
 from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
 
+from hemorrhage.dicom.importer import read_series
 from hemorrhage.errors import ScanError, add_warnings
 from hemorrhage.nifti import read_nifti
 from hemorrhage.volume import Volume
@@ -88,4 +89,6 @@ class HeadCTReader(ImageReader):
         return img.hu, meta
 
     def _read_one(self, path: Path) -> Volume:
+        if path.is_dir() or path.suffix.lower() == ".dcm":
+            return read_series(path, series_uid=self.series_uid, min_slices=self.min_slices)
         return read_nifti(path, assume_ras=self.assume_ras, hu_offset=self.hu_offset, min_slices=self.min_slices)
