@@ -1,5 +1,6 @@
 """Handlers of trainers and evaluators, named from configs."""
 
+from hemorrhage.handlers.budget import StopAfter
 from hemorrhage.handlers.checkpoints import BestWeights, Checkpoints, StopOnBadLoss
 from hemorrhage.handlers.curves import CurveWriter
 from hemorrhage.handlers.load_weights import LoadWeights
@@ -17,6 +18,7 @@ __all__ = [
     "ReseedEveryEpoch",
     "ScanProgress",
     "ScanWriter",
+    "StopAfter",
     "StopOnBadLoss",
     "StopOnPlateau",
     "VolumeError",
