@@ -1,0 +1,197 @@
+"""Data sets of phantoms made on the fly, so that training needs no files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from torch.utils.data import Dataset, IterableDataset, get_worker_info
+
+from hemorrhage.phantom.case import draw_patient, grid_affine, random_pose, scan_head
+from hemorrhage.phantom.draws import Draws
+from hemorrhage.phantom.head import Head, grid_points
+from hemorrhage.phantom.scanner import Scanner, draw_scanner
+
+__all__ = ["SlicePhantoms", "TemplatePhantoms"]
+
+
+class TemplatePhantoms(Dataset):
+    """Seeded 3D phantoms in the space of the 1.5 mm template, each made when it is asked for.
+
+    Heads lie as rigid registration leaves them: centered on the template up to a small misfit. Item ``n`` is the same
+    at each epoch; give a larger ``length`` for more variety.
+
+    Args:
+        length: number of cases.
+        size: voxels an axis, a number or three; fewer than 128 at 1.5 mm cut the field of view.
+        spacing_mm: voxel size, the same along each axis.
+        seed: case ``n`` is made from ``seed + n``.
+        positive_fraction: share of cases with blood.
+        misfit_degrees: SD of the rotation about each axis.
+        misfit_mm: SD of the translation along each axis.
+        subtypes: short names to put into each case with blood; by default drawn as they occur.
+        scanner: drawn for each case where None.
+        transform: applied to each item.
+        device: where cases are made.
+
+    Items are dictionaries of channel-first MetaTensors: ``image`` float32 HU, not masked; ``label`` uint8, 1 for blood;
+    ``subtype`` uint8 as in :mod:`hemorrhage.subtypes`; ``brain`` uint8; and ``truth``, a plain dictionary.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        size: int | Sequence[int] = 128,
+        spacing_mm: float = 1.5,
+        seed: int = 0,
+        positive_fraction: float = 0.5,
+        misfit_degrees: float = 3.0,
+        misfit_mm: float = 2.5,
+        subtypes: Sequence[str] | None = None,
+        scanner: Scanner | None = None,
+        transform: Callable[[dict[str, Any]], Any] | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if length < 1 or spacing_mm <= 0 or not 0 <= positive_fraction <= 1:
+            raise ValueError(
+                f"length {length}, spacing_mm {spacing_mm} or positive_fraction {positive_fraction} is out of range"
+            )
+        self.length = length
+        self.shape = tuple(size) if isinstance(size, Sequence) else (size,) * 3
+        self.spacing_mm = float(spacing_mm)
+        self.seed = seed
+        self.positive_fraction = positive_fraction
+        self.misfit = (misfit_degrees, misfit_mm)
+        self.subtypes = subtypes
+        self.scanner = scanner
+        self.transform = transform
+        self.device = device
+        # The template has the middle of the brain at the world's origin, as heads have it at theirs.
+        self.affine = grid_affine(self.shape, (self.spacing_mm,) * 3)
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Any:
+        if not -self.length <= index < self.length:
+            raise IndexError(index)
+        seed = self.seed + index % self.length
+        with torch.no_grad():
+            r = Draws(seed, self.device)
+            wanted = (
+                self.subtypes if self.subtypes and r.chance(self.positive_fraction) else () if self.subtypes else None
+            )
+            head, retries = draw_patient(r, wanted, positive_fraction=self.positive_fraction)
+            rotation, offset = random_pose(r, self.misfit[0], self.misfit[1])
+            scanner = self.scanner or draw_scanner(r)
+            case = scan_head(head, self.affine, self.shape, scanner, r, rotation, offset,
+                             seed=seed, retries=retries)  # fmt: skip
+        item = _item(case.hu[None], case.label[None], case.brain[None], case.affine)
+        item["truth"] = case.truth
+        return item if self.transform is None else self.transform(item)
+
+
+class SlicePhantoms(IterableDataset):
+    """An endless stream of 2.5D samples at native resolution: a slice between its neighbors.
+
+    A head is drawn once and scanned as a slab of consecutive slices, from which samples are cut, so that one head
+    serves many samples; with several workers each draws its own heads.
+
+    Args:
+        size: pixels a side.
+        slices_per_head: samples that one slab gives.
+        seed: start of the stream.
+        positive_fraction: share of heads with blood. Slabs of such heads are placed over it.
+        pixel_mm: range of pixel sizes.
+        spacing_mm: range of slice distances, equal to their thickness.
+        exported: share of series saturated outside a display window.
+        epoch_length: samples an epoch, all workers together; endless where None.
+        transform: applied to each sample.
+        device: where heads are made.
+
+    Samples are dictionaries: ``image`` (3, size, size) float32 HU, the slice below, the slice and the slice above;
+    ``label`` (1, size, size) uint8 blood of the middle slice; ``subtype`` and ``brain`` likewise; MetaTensors.
+    """
+
+    def __init__(
+        self,
+        size: int = 256,
+        slices_per_head: int = 24,
+        seed: int = 0,
+        positive_fraction: float = 0.5,
+        pixel_mm: tuple[float, float] = (0.8, 0.98),
+        spacing_mm: tuple[float, float] = (2.5, 6.5),
+        exported: float = 0.3,
+        epoch_length: int | None = None,
+        transform: Callable[[dict[str, Any]], Any] | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.size = size
+        self.slices_per_head = slices_per_head
+        self.seed = seed
+        self.positive_fraction = positive_fraction
+        self.pixel_mm = pixel_mm
+        self.spacing_mm = spacing_mm
+        self.exported = exported
+        self.epoch_length = epoch_length
+        self.transform = transform
+        self.device = device
+
+    def __iter__(self):
+        worker = get_worker_info()
+        number, workers = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        left = math.inf if self.epoch_length is None else len(range(number, self.epoch_length, workers))
+        head = number
+        while left > 0:
+            for sample in self.samples_of(self.seed + head):
+                yield sample if self.transform is None else self.transform(sample)
+                left -= 1
+                if left <= 0:
+                    return
+            head += workers
+
+    def samples_of(self, seed: int) -> list[dict[str, Any]]:
+        """The samples of one head, in random order."""
+        with torch.no_grad():
+            r = Draws(seed, self.device)
+            head, _ = draw_patient(r, positive_fraction=self.positive_fraction)
+            rotation, offset = random_pose(r, 7.0, 6.0)
+            pixel, step = r.uniform(*self.pixel_mm), r.uniform(*self.spacing_mm)
+            count = self.slices_per_head + 2
+            tilt = r.normal(8, 9, -25, 25)
+            reach = max(0.0, 75.0 - step * count / 2)
+            center = (0.0, -4.0, 4.0 + r.uniform(-reach, reach))
+            if head.bleeds and count * step < 120:
+                center = (0.0, -4.0, float(np.clip((rotation @ _blood_center(head))[2], -reach, 4 + reach)))
+            shape = (self.size, self.size, count)
+            affine = grid_affine(shape, (pixel, pixel, step), tilt, center)
+            case = scan_head(head, affine, shape, draw_scanner(r, self.exported), r, rotation, offset, seed=seed,
+                             whole=False)  # fmt: skip
+        samples = []
+        for k in r.numbers.permutation(np.arange(1, count - 1)):
+            image = case.hu[:, :, k - 1 : k + 2].permute(2, 0, 1).contiguous()
+            samples.append(_item(image, case.label[None, :, :, k], case.brain[None, :, :, k], None))
+        return samples
+
+
+def _blood_center(head: Head) -> np.ndarray:
+    """Middle of all bleeds in mm of the head."""
+    points = grid_points(str(head.device))
+    inside = torch.stack([head.fields[b.field] > 0 for b in head.bleeds]).any(0) & (head.fields["depth"] > 0)
+    if not inside.any():
+        return np.zeros(3)
+    return points[:, inside].mean(1).cpu().numpy()
+
+
+def _item(image: torch.Tensor, label: torch.Tensor, brain: torch.Tensor, affine: np.ndarray | None) -> dict[str, Any]:
+    where = None if affine is None else torch.from_numpy(affine)
+    return {
+        "image": MetaTensor(image, affine=where),
+        "label": MetaTensor((label > 0).to(torch.uint8), affine=where),
+        "subtype": MetaTensor(label, affine=where),
+        "brain": MetaTensor(brain, affine=where),
+    }

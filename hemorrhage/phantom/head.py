@@ -1,0 +1,267 @@
+"""A head without a scanner: smooth fields on one 3 mm grid in the head's own coordinates, and a few plain numbers.
+
+Fields are surfaces as signed distances, coordinates into the atlas, and noise; all of them are smooth, so that a
+coarse grid holds them and :mod:`hemorrhage.phantom.render` can draw them sharp at any spacing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import torch
+
+from hemorrhage.phantom.anatomy import CENTER_MM, load_anatomy, sample
+from hemorrhage.phantom.draws import Draws
+from hemorrhage.phantom.face import draw_face
+from hemorrhage.phantom.shapes import capsule, ellipsoid, step
+
+__all__ = ["GRID_LOW_MM", "GRID_SHAPE", "GRID_STEP_MM", "Head", "draw_head", "grid_points"]
+
+GRID_STEP_MM = 3.0
+GRID_LOW_MM = (-102.0, -123.0, -123.0)
+GRID_SHAPE = (69, 80, 73)
+
+
+@dataclass(frozen=True)
+class Head:
+    """One head, with or without bleeds.
+
+    Attributes:
+        fields: name to (X, Y, Z) tensor on the head grid: ``bx by bz`` atlas mm at which brain tissue is looked up,
+            ``depth`` mm below the inner table, ``skin``, ``bone``, ``inner_bone``, ``air``, ``falx``, ``tent_region``,
+            ``sinus``, ``vessel``, ``calcification`` signed distances in mm, ``midline`` and ``tent`` signed heights in
+            mm above falx and tentorium, ``soft`` HU outside the skull, ``change`` HU added to brain tissue, ``middle``
+            and ``fine`` noise.
+        numbers: HU of tissues and widths in mm, by name.
+        scale: (3,) atlas mm a mm of this head.
+        bleeds: what :mod:`hemorrhage.phantom.bleeds` added.
+    """
+
+    fields: dict[str, torch.Tensor]
+    numbers: dict[str, float]
+    scale: tuple[float, float, float]
+    bleeds: tuple = field(default=())
+
+    def with_fields(self, **fields: torch.Tensor) -> Head:
+        """A copy in which some fields are replaced or added."""
+        return replace(self, fields={**self.fields, **fields})
+
+    @property
+    def device(self) -> torch.device:
+        """Where its fields lie."""
+        return self.fields["depth"].device
+
+
+@lru_cache(maxsize=4)
+def grid_points(device: str = "cpu") -> torch.Tensor:
+    """(3, X, Y, Z) coordinates of the head grid in mm from the head's center (RAS)."""
+    axes = [
+        torch.arange(n, device=device, dtype=torch.float32) * GRID_STEP_MM + low
+        for n, low in zip(GRID_SHAPE, GRID_LOW_MM, strict=True)
+    ]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"))
+
+
+def draw_head(r: Draws) -> Head:
+    """Draw a head without blood.
+
+    Args:
+        r: chance; its device is where the head is made.
+    """
+    device = str(r.device)
+    anatomy = load_anatomy(device)
+    points = grid_points(device)
+    shape = GRID_SHAPE
+    age = r.uniform(0.0, 1.0)
+    atrophy = min(1.0, max(0.0, r.normal(0.15 + 0.55 * age, 0.22)))
+
+    size = r.normal(1.085, 0.035, 1.0, 1.18)  # the ICBM brain is larger than people's: 1.9 L against 1.5 L
+    scale = tuple(size * r.normal(1.0, 0.02, 0.95, 1.06) for _ in range(3))
+    # Slightly asymmetric: the left occipital and right frontal poles reach farther (petalia).
+    twist = r.normal(0.0, 0.012)
+    a = torch.stack([points[k] * scale[k] + CENTER_MM[k] for k in range(3)])
+    a[1] = a[1] + twist * a[0]
+    amount = r.uniform(1.0, 4.0)
+    for k in range(3):
+        a[k] += amount * 0.6 * r.smooth(shape, (5, 6, 5))
+    x, y, z = a
+
+    middle = r.smooth(shape, (14, 16, 15))
+    fine = r.smooth(shape, (35, 40, 37))
+    rim = r.uniform(-1.0, 1.5)
+    depth = (sample(anatomy.distance, a)[0] - rim) / size
+    tent_height = sample(anatomy.tentorium, torch.stack([x, y, torch.zeros_like(x)]))[0]
+    tent = (z - tent_height) / size
+
+    # Brain tissue: wider sulci and ventricles with age.
+    shrink = 0.06 * atrophy - 0.02
+    b = torch.stack([a[k] + (a[k] - CENTER_MM[k]) * shrink for k in range(3)])
+    widen = r.uniform(-0.12, 0.14) + 0.34 * atrophy
+    pull = 1.0 - widen * torch.exp(-((x / 34) ** 2 + ((y + 12) / 52) ** 2 + ((z - 12) / 30) ** 2))
+    b = torch.stack([b[0] * pull, (b[1] + 12) * pull - 12, (b[2] - 10) * pull + 10])
+    wiggle = r.uniform(0.3, 1.8)
+    for k in range(3):
+        b[k] += wiggle * r.smooth(shape, (15, 17, 16))
+
+    face = draw_face((x, y, z), fine, middle, r)
+    outside = -depth
+    broad = r.smooth(shape, (5, 5, 5))
+    thickness = r.uniform(3.5, 8.0) * (1 + 0.2 * broad).clamp(min=0.4)
+    thickness = thickness * (1 + r.uniform(0.0, 0.5) * step(-y - 70, 30) * step(z + 35, 20))
+    # Thin at the temple and over the orbits, none where the cord leaves.
+    base = step(-18 - z - 0.2 * y, 12)
+    thickness = thickness * (1 - 0.45 * base) * step(z + 62, 6) * (1 - 0.35 * step(x.abs() - 52, 12) * step(10 - z, 20))
+    vault = thickness - outside
+    bone = torch.maximum(vault, torch.where(depth < 0.5, face.bone / size, torch.full_like(x, -9.0)))
+    # Air cells lie within face and skull base, and keep a wall of bone before the brain.
+    air = torch.minimum(face.air / size, outside - r.uniform(1.5, 2.5))
+
+    scalp = (r.uniform(3.5, 8.0) * (1 + 0.2 * broad)).clamp(min=2.0)
+    temple = step(x.abs() - 42, 14) * step(30 - z, 30) * step(y + 20, 20) * step(55 - y, 20)
+    scalp = scalp + r.uniform(4, 12) * temple + r.uniform(2, 9) * step(-z - 15, 30) * step(-y - 30, 30)
+    hematoma, scalp = _scalp_hematoma(points, depth, scalp, middle, r)
+    skin = torch.maximum(scalp - (outside - thickness), face.skin / size)
+    soft = _soft_tissue(face, outside - thickness, scalp, temple, middle, fine, (x, y, z), hematoma, r)
+
+    falx_reach = 20 + 12 * step(30 - y, 70) + 25 * step(-10 - y, 70)
+    falx = torch.minimum(torch.minimum(falx_reach - depth, tent + 1.0), (z + 0.25 * y + 4) / size)
+    notch = torch.sqrt((x / 19) ** 2 + ((y + 26) / 30) ** 2) - 1
+    tent_region = torch.minimum(torch.minimum(-28 - y, 12 * notch), 62 - x.abs()) / size
+
+    fields = {
+        "bx": b[0], "by": b[1], "bz": b[2],
+        "depth": depth, "skin": skin, "bone": bone, "inner_bone": face.inner_bone / size, "air": air,
+        "soft": soft, "midline": x / size, "tent": tent, "falx": falx, "tent_region": tent_region,
+        "sinus": _dural_sinuses((x, y, z), depth, tent, r) , "vessel": _arteries((x, y, z), r) / size,
+        "calcification": _calcifications((x, y, z), fine, age, r) / size,
+        "change": _tissue_change((x, y, z), depth, middle, age, r),
+        "middle": middle, "fine": fine,
+    }  # fmt: skip
+    gray = r.normal(36.5, 2.2, 31, 42)
+    dense = r.chance(0.15)
+    numbers = {
+        "age": age, "atrophy": atrophy, "gray": gray, "white": gray - r.uniform(4.5, 9.0), "csf": r.uniform(2, 12),
+        "csf_floor": r.uniform(0.10, 0.35) * (1.15 - atrophy), "csf_gain": r.uniform(1.0, 1.8) * (0.7 + 0.7 * atrophy),
+        "dura": r.uniform(42, 62), "falx_mm": r.uniform(0.35, 1.1), "falx_share": r.uniform(0.4, 1.0),
+        "tent_mm": r.uniform(0.3, 0.9), "tent_share": r.uniform(0.3, 0.9),
+        "dura_mm": r.uniform(0.4, 1.6),
+        "sinus": r.uniform(58, 72) if dense else r.uniform(44, 62), "vessel": r.uniform(38, 62),
+        "calcification": r.log_uniform(90, 450),
+        "cortical": r.uniform(1150, 1800), "diploe": r.uniform(350, 950), "base_bone": r.uniform(600, 1300),
+        "rough_mm": r.uniform(0.1, 0.9), "rough_fine_mm": r.uniform(0.0, 0.7),
+    }  # fmt: skip
+    return Head(fields, numbers, scale)  # type: ignore[arg-type]
+
+
+def _scalp_hematoma(points, depth, scalp, middle, r):
+    if not r.chance(0.25):
+        return torch.zeros_like(scalp), scalp
+    near = ((depth.abs() < 4) & (points[2] > -20)).nonzero()
+    c = near[int(r.uniform(0, len(near)))]
+    center = points[:, c[0], c[1], c[2]]
+    distance = torch.linalg.vector_norm(points - center[:, None, None, None], dim=0)
+    bump = r.uniform(3, 14) * (1 - (distance / r.uniform(18, 60)) ** 2).clamp(min=0) * (1 + 0.2 * middle)
+    return step(bump - 1.5, 3.0), scalp + bump.clamp(min=0)
+
+
+def _soft_tissue(face, beyond_bone, scalp, temple, middle, fine, atlas, hematoma, r):
+    """HU between bone and skin: fat under the skin, muscle below it, the orbits' contents."""
+    _, y, z = atlas
+    muscle_hu, fat_hu = r.uniform(42, 65), r.uniform(-110, -60)
+    muscle = muscle_hu + 4 * fine
+    fat = fat_hu + 8 * fine
+    layer = r.uniform(0.25, 0.6)
+    share = step(layer - beyond_bone / scalp.clamp(min=2), 0.4) * 0.8
+    # the skin itself, about 2 mm
+    share = torch.maximum(share, step(beyond_bone - scalp + 2.0, 1.5))
+    share = torch.maximum(share, temple * step(0.8 - beyond_bone / scalp, 0.3))
+    deep = step(-z - 28 - 0.2 * y, 14)
+    share = share + (step(middle + 0.45 + 0.3 * fine, 0.5) - share) * deep
+    hu = fat + (muscle - fat) * share
+    hu = hu + (r.uniform(35, 75) + r.uniform(2, 9) * middle - hu) * hematoma
+    for part, value in (
+        (face.orbit, fat_hu - 5),
+        (face.muscle, 50.0),
+        (face.globe, 45.0),
+        (face.globe - 1.6, r.uniform(4, 14)),
+        (face.lens, r.uniform(65, 95)),
+    ):
+        hu = hu + (value - hu) * step(part, 1.5)
+    return hu
+
+
+def _dural_sinuses(atlas, depth, tent, r):
+    x, y, z = atlas
+    width = r.uniform(2.5, 5.0)
+    shift = r.uniform(-2, 2)
+    above = step(torch.minimum(tent + 2, torch.where(y < 30, torch.full_like(y, 9.0), z - 30)), 6)
+    sagittal = width - torch.sqrt((x - shift) ** 2 * 0.9 + 0.45 * (depth - 2.0) ** 2) - 9 * (1 - above)
+    behind = step(-42 - y, 8)
+    dominance = r.uniform(-1.2, 1.2) * torch.sign(x)
+    transverse = r.uniform(2.2, 4.2) + dominance - torch.sqrt((depth - 2.5) ** 2 + 0.55 * tent**2) - 9 * (1 - behind)
+    sigmoid = capsule((x.abs(), y, z), (57, -48, -30), (40, -36, -62), r.uniform(3, 5.5)) - 12 * step(depth - 9, 4)
+    straight = r.uniform(1.2, 2.6) - torch.sqrt(x**2 + (tent - 0.5) ** 2) - 9 * (1 - step(-45 - y, 4))
+    torcula = r.uniform(4, 9) - torch.sqrt(0.7 * (x - shift) ** 2 + (depth - 3) ** 2 + 0.7 * tent**2) - 9 * (1 - behind)
+    galen = capsule(atlas, (0, -36, 6), (0, -46, 8), 1.8)
+    parts = [sagittal, transverse, sigmoid, straight, torcula, galen]
+    return torch.stack(parts).amax(0)
+
+
+def _arteries(atlas, r):
+    x, y, z = atlas
+    side = (x.abs(), y, z)
+    w = r.uniform(1.1, 2.2)
+    return torch.stack([
+        capsule(atlas, (r.uniform(-3, 3), -20, -44), (0, -15, -22), w + 0.3),
+        capsule(side, (8, -26, -64), (1, -20, -44), w),
+        capsule(side, (11, 4, -32), (10, 4, -18), w + 0.5),
+        capsule(side, (9, 4, -17), (36, 2, -14), w - 0.1),
+        capsule(side, (36, 2, -14), (42, -22, 4), w - 0.4),
+        capsule(side, (6, 8, -16), (2, 38, -4), w - 0.4),
+        capsule(side, (2, -16, -21), (22, -28, -16), w - 0.3),
+    ]).amax(0)  # fmt: skip
+
+
+def _calcifications(atlas, fine, age, r):
+    x = atlas[0]
+    parts = [torch.full_like(x, -20.0)]
+    rate = 0.4 + 0.6 * age
+
+    def spot(cx: float, cy: float, cz: float, radius: float) -> None:
+        size = (radius * r.uniform(0.7, 1.4), radius * r.uniform(0.7, 1.4), radius * r.uniform(0.7, 1.4))
+        parts.append(ellipsoid(atlas, (cx, cy, cz), size))
+
+    if r.chance(0.7 * rate):
+        spot(r.uniform(-2, 2), r.uniform(-33, -28), r.uniform(0, 5), r.uniform(1.5, 4.0))
+    if r.chance(0.75 * rate):
+        for s in (-1.0, 1.0):
+            if r.chance(0.85):
+                spot(s * r.uniform(20, 27), r.uniform(-46, -36), r.uniform(2, 14), r.uniform(1.5, 4.5))
+    if r.chance(0.25 * rate):
+        for s in (-1.0, 1.0):
+            spot(s * r.uniform(16, 22), r.uniform(-6, 6), r.uniform(-4, 4), r.uniform(1.5, 4.0))
+    if r.chance(0.3 * rate):
+        spot(0.0, r.uniform(-20, 55), r.uniform(35, 60), r.uniform(2.0, 5.0))
+    if r.chance(0.4 * rate):
+        for s in (-1.0, 1.0):
+            spot(s * r.uniform(9, 13), r.uniform(0, 8), r.uniform(-32, -22), r.uniform(1.5, 2.8))
+    return torch.stack(parts).amax(0) + 0.4 * fine
+
+
+def _tissue_change(atlas, depth, middle, age, r):
+    """HU added to brain tissue: slow drifts, pale white matter of age, old and fresh infarcts."""
+    x, _, z = atlas
+    change = r.uniform(0.3, 1.5) * r.smooth(x.shape, (8, 9, 8))
+    if r.chance(0.15 + 0.5 * age):
+        around = torch.exp(-(((x.abs() - 20) / 14) ** 2) - ((z - 20) / 16) ** 2)
+        change = change - r.uniform(3, 11) * around * step(0.6 + r.smooth(x.shape, (9, 10, 9)), 1.2)
+    for _ in range(int(r.numbers.integers(1, 3)) if r.chance(0.35) else 0):
+        center = (r.uniform(-60, 60), r.uniform(-85, 55), r.uniform(-40, 60))
+        radius = r.log_uniform(4, 32)
+        radii = tuple(radius * r.uniform(0.7, 1.35) for _ in range(3))
+        blob = ellipsoid(atlas, center, radii) + radius * 0.25 * r.smooth(x.shape, (10, 11, 10))
+        # Infarcts reach the cortex and keep to one side.
+        blob = torch.minimum(blob, (x * (1 if center[0] > 0 else -1)) + 2)
+        change = change - r.uniform(4, 24) * step(blob, r.uniform(2, 8))
+    return change
