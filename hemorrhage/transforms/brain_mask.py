@@ -9,7 +9,7 @@ inner table, old infarcts and images exported through a window keep their place.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import nibabel as nib
@@ -28,6 +28,9 @@ __all__ = ["BrainMaskd", "brain_mask"]
 
 # Above any blood (90 HU) with noise, below the partial volume of a thin plate of bone in a thick slice.
 BONE_HU = 150.0
+# Where the inner table begins at full resolution: halfway from brain to bone in a voxel that both share, as far as one
+# can know the HU of bone. Lower values shave off the bleeds that lie on the bone.
+TABLE_HU = 400.0
 # Between fat (-100 to -50) and cerebrospinal fluid (0 to 15) with noise.
 SOFT_HU = -50.0
 # A bone's or air's true HU must not outweigh its neighbors in a block mean.
@@ -75,8 +78,11 @@ def brain_mask(hu: np.ndarray, affine: np.ndarray, name: str = "scan") -> tuple[
     sizes = voxel_sizes_mm(affine @ nib.orientations.inv_ornt_aff(order, np.shape(hu)))
     coarse = _coarsen(to_ras, sizes)
     skull = _skull(coarse)
-    inside = _inside(coarse, skull, name)
-    warnings = _doubts(inside, skull, coarse.sizes, name)
+    box, open_ends = _box_around(skull, coarse.sizes)
+    around = replace(coarse, hu=coarse.hu[box], bone_share=coarse.bone_share[box])
+    inside = np.zeros(skull.shape, dtype=bool)
+    inside[box] = _inside(around, skull[box], name)
+    warnings = _doubts(inside[box], skull[box], coarse.sizes, open_ends, name)
     fine = _refine(to_ras, inside, skull, coarse.factors, sizes)
     back = nib.orientations.ornt_transform(np.array([[0, 1], [1, 1], [2, 1]]), order)
     return np.ascontiguousarray(nib.apply_orientation(fine, back)), warnings
@@ -113,6 +119,19 @@ def _skull(coarse: _Coarse) -> np.ndarray:
     floats = np.ones(count + 1, dtype=bool)
     floats[np.unique(labels[bone & ~(away & enclosed)])] = False
     return bone & ~floats[labels]
+
+
+def _box_around(skull: np.ndarray, sizes: np.ndarray) -> tuple[tuple[slice, ...], list[tuple[int, int]]]:
+    """The part of the grid that holds bone with 10 mm around it in plane, and its sides (axis, end) at the image's."""
+    box, sides = [], []
+    for axis in (0, 1):
+        used = np.flatnonzero(skull.any(tuple(a for a in range(3) if a != axis)))
+        margin = int(np.ceil(10.0 / sizes[axis]))
+        low = max(0, used[0] - margin) if used.size else 0
+        high = min(skull.shape[axis], used[-1] + 1 + margin) if used.size else skull.shape[axis]
+        box.append(slice(low, high))
+        sides += [(axis, end) for end, cut in ((0, low == 0), (-1, high == skull.shape[axis])) if cut]
+    return (*box, slice(None)), sides
 
 
 def _enclosed(bone: np.ndarray) -> np.ndarray:
@@ -215,7 +234,9 @@ def _fill_slices(inside: np.ndarray, skull: np.ndarray) -> np.ndarray:
     return filled & ~skull
 
 
-def _doubts(inside: np.ndarray, skull: np.ndarray, sizes: np.ndarray, name: str) -> list[ScanWarning]:
+def _doubts(
+    inside: np.ndarray, skull: np.ndarray, sizes: np.ndarray, sides: list[tuple[int, int]], name: str
+) -> list[ScanWarning]:
     """Refuse what is no head; say what is missing of one."""
     border, contact = _bone_contact(inside, skull, sizes)
     volume_ml = float(inside.sum() * np.prod(sizes)) / 1000.0
@@ -242,8 +263,8 @@ def _doubts(inside: np.ndarray, skull: np.ndarray, sizes: np.ndarray, name: str)
     if open_cm2 > DEFECT_CM2:
         text = f"The skull is open over about {open_cm2:.0f} cm2: the brain mask is bounded by a straight line there."
         warnings.append(ScanWarning("W_SKULL_DEFECT", text, numbers={"open_cm2": open_cm2}))
-    near = ndimage.distance_transform_edt(~inside, sampling=sizes) <= 15.0
-    cut = sum(int((near & (skull | inside)).take(end, axis).sum()) for axis in (0, 1) for end in (0, -1))
+    head = (ndimage.distance_transform_edt(~inside, sampling=sizes) <= 15.0) & (skull | inside) if sides else inside
+    cut = sum(int(head.take(end, axis).sum()) for axis, end in sides)
     if cut:
         cut_cm2 = float(cut * sizes[:2].mean() * sizes[2]) / 100.0
         text = f"The head is cut by the edge of the field of view over {cut_cm2:.1f} cm2."
@@ -271,13 +292,18 @@ def _refine(
             mask = mask.repeat(f, axis) if f > 1 else mask
         return mask[tuple(slice(0, n) for n in part.shape)]
 
-    part = np.clip(hu[fine_box], *CLIP_HU, dtype=np.float32)
-    sigma = [0.7 / s if s < 1.5 else 0.0 for s in sizes]
+    part = np.clip(hu[fine_box], CLIP_HU[0], 1000.0, dtype=np.float32)
+    sigma = [0.5 / s if s < 1.0 else 0.0 for s in sizes]
     smooth = ndimage.gaussian_filter(part, sigma, truncate=2.0)
     core = ndimage.binary_erosion(inside[box], cross)
-    fine = (up(wide[box]) & (smooth < BONE_HU) & (smooth > SOFT_HU)) | up(core)
-    fine &= ~(up(ndimage.binary_dilation(skull[box], cross)) & (smooth >= BONE_HU))
+    fine = (up(wide[box]) & (smooth < TABLE_HU) & (smooth > SOFT_HU)) | up(core)
+    fine &= ~(up(ndimage.binary_dilation(skull[box], cross)) & (smooth >= TABLE_HU))
     fine = ndimage.binary_opening(fine, cross, iterations=max(1, round(1.0 / sizes[0])))
+    labels, count = ndimage.label(fine)
+    kept = np.zeros(count + 1, dtype=bool)
+    kept[np.unique(labels[up(core)])] = True  # air cells and bone mix to the HU of brain, but only in small islands
+    kept[0] = False
+    fine = kept[labels]
     for k in range(fine.shape[2]):
         fine[:, :, k] = ndimage.binary_fill_holes(fine[:, :, k])
     out[fine_box] = fine
