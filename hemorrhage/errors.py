@@ -20,6 +20,7 @@ __all__ = [
     "ScanError",
     "ScanWarning",
     "add_warnings",
+    "first_sentence",
     "printable",
     "scan_error_in",
     "warnings_of",
@@ -37,6 +38,12 @@ def printable(text: object, limit: int = 300) -> str:
     """``text`` on one line without control or direction characters, so that a file name cannot forge a log line."""
     shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
     return shown if len(shown) <= limit else shown[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def first_sentence(error: BaseException, limit: int = 200) -> str:
+    """What a library's exception begins with, without its advice and its final period."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return printable(line.split(". ")[0].rstrip("."), limit)
 
 
 class ScanError(Exception):

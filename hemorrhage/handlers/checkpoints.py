@@ -13,7 +13,7 @@ import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 
-from hemorrhage.errors import EXIT_INTERNAL, ScanError
+from hemorrhage.errors import EXIT_INTERNAL, ScanError, first_sentence
 from hemorrhage.files import write_atomically
 from hemorrhage.weights import load_weights
 
@@ -130,7 +130,7 @@ class Checkpoints:
             raise ScanError(
                 "E_CHECKPOINT",
                 self.path,
-                f"the training cannot go on from it: {str(error).splitlines()[0]}",
+                f"the training cannot go on from it ({first_sentence(error)})",
                 "Use the config and overrides that it was started with, or another --output_dir.",
             ) from error
         engine.state.epoch, engine.state.iteration = state["epoch"], state["iteration"]

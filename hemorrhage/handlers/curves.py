@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from pathlib import Path
@@ -15,6 +16,8 @@ from matplotlib.figure import Figure
 from hemorrhage.files import write_atomically
 
 __all__ = ["CurveWriter", "save_curves"]
+
+logger = logging.getLogger(__name__)
 
 
 def save_curves(curves: pd.DataFrame, path: Path) -> None:
@@ -86,4 +89,4 @@ class CurveWriter:
         write_atomically(table, lambda path: curves.to_csv(path, index=False))
         write_atomically(self.folder / "curves.png", lambda path: save_curves(curves, path))
         shown = ", ".join(f"{k} {v:.4f}" for k, v in row.items() if k != "epoch" and not math.isnan(v))
-        engine.logger.info("epoch %d: %s", epoch, shown)
+        logger.info("epoch %d: %s", epoch, shown)

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import MapTransform, Rand2DElastic, RandomizableTransform
-from monai.utils import ensure_tuple_rep
+from monai.transforms import MapTransform, Rand2DElasticd, RandomizableTransform
 
 __all__ = ["RandElasticInPlaned"]
 
@@ -27,7 +26,6 @@ class RandElasticInPlaned(RandomizableTransform, MapTransform):
         magnitude: least and largest standard deviation of their displacement in voxels.
         prob: share of cases that are deformed.
         mode: interpolation of each key, "bilinear" for images and "nearest" for masks.
-        allow_missing_keys: skip keys that are missing.
     """
 
     def __init__(
@@ -37,12 +35,10 @@ class RandElasticInPlaned(RandomizableTransform, MapTransform):
         magnitude: tuple[float, float] = (0.5, 2.0),
         prob: float = 0.5,
         mode: str | Sequence[str] = "bilinear",
-        allow_missing_keys: bool = False,
     ) -> None:
-        MapTransform.__init__(self, keys, allow_missing_keys)
-        RandomizableTransform.__init__(self, prob)
-        self.mode = ensure_tuple_rep(mode, len(self.keys))
-        self.elastic = Rand2DElastic((spacing, spacing), magnitude, prob=1.0, padding_mode="zeros")
+        MapTransform.__init__(self, keys)
+        RandomizableTransform.__init__(self, prob)  # MONAI's would resample the cases that it does not deform too
+        self.elastic = Rand2DElasticd(keys, (spacing, spacing), magnitude, prob=1.0, mode=mode, padding_mode="zeros")
 
     def set_random_state(
         self, seed: int | None = None, state: np.random.RandomState | None = None
@@ -58,17 +54,19 @@ class RandElasticInPlaned(RandomizableTransform, MapTransform):
         self.randomize(None)
         if not self._do_transform:
             return d
-        first = d[self.first_key(d)]
-        self.elastic.randomize(first.shape[1:3])
-        for key, mode in self.key_iterator(d, self.mode):
-            d[key] = self._deform(d[key], mode)
+        bent = self.elastic({key: _slices_as_channels(d[key]) for key in self.key_iterator(d)})
+        for key in self.key_iterator(d):
+            out = _channels_as_slices(torch.as_tensor(bent[key]), d[key])
+            d[key] = MetaTensor(out, meta=d[key].meta) if isinstance(d[key], MetaTensor) else out
         return d
 
-    def _deform(self, image: torch.Tensor, mode: str) -> torch.Tensor:
-        plain = image.as_tensor() if isinstance(image, MetaTensor) else image
-        channels, rows, columns, slices = plain.shape
-        flat = plain.permute(0, 3, 1, 2).reshape(channels * slices, rows, columns)
-        bent = torch.as_tensor(self.elastic(flat.float(), mode=mode, randomize=False))
-        out = bent.as_tensor() if isinstance(bent, MetaTensor) else bent
-        out = out.reshape(channels, slices, rows, columns).permute(0, 2, 3, 1).to(plain.dtype).contiguous()
-        return MetaTensor(out, meta=image.meta) if isinstance(image, MetaTensor) else out
+
+def _slices_as_channels(image: torch.Tensor) -> torch.Tensor:
+    plain = image.as_tensor() if isinstance(image, MetaTensor) else image
+    return plain.permute(0, 3, 1, 2).flatten(0, 1).float()
+
+
+def _channels_as_slices(flat: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    plain = flat.as_tensor() if isinstance(flat, MetaTensor) else flat
+    channels, rows, columns, slices = like.shape
+    return plain.reshape(channels, slices, rows, columns).permute(0, 2, 3, 1).to(like.dtype).contiguous()
