@@ -18,6 +18,22 @@ LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
 EVEN = tuple(np.arange(38) * 5.0)
 
 
+_COMMON = (
+    "SeriesInstanceUID",
+    "Modality",
+    "ImageType",
+    "PatientID",
+    "Rows",
+    "Columns",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+)
+
+
 def ds_text(numbers: Sequence[float]) -> list[str]:
     return [f"{n:.10g}"[:16] for n in numbers]
 
@@ -118,7 +134,7 @@ def enhanced(slices: Sequence[Dataset]) -> Dataset:
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.SOPClassUID = EnhancedCTImageStorage
     dataset.SOPInstanceUID = f"{SERIES}.1000"
-    for keyword in ["SeriesInstanceUID", "Modality", "ImageType", "PatientID", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"]:
+    for keyword in _COMMON:
         dataset[keyword] = first[keyword]
     dataset.NumberOfFrames = len(slices)
 

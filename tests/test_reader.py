@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 from analytic_head import centered_affine, grid_points, hu_at
+from dicom_phantom import series, write
 from monai.bundle import ConfigParser
 from monai.data import DataLoader, Dataset, MetaTensor, PersistentDataset, decollate_batch
 from monai.transforms import Compose, LoadImage, LoadImaged
 
+from hemorrhage.dicom.importer import read_series
 from hemorrhage.errors import ScanError, scan_error_in, warnings_of
 from hemorrhage.reader import SOURCE_KEY, HeadCTReader
 
@@ -140,3 +142,15 @@ def test_nothing_is_found_in_other_errors() -> None:
 def test_several_paths_are_not_one_scan(clean: Path) -> None:
     with pytest.raises(ScanError, match="2 paths"):
         LoadImage(reader=HeadCTReader())([clean, clean])
+
+
+def test_a_folder_of_dicom_is_read_by_the_same_reader(tmp_path: Path) -> None:
+    image = loader()({"image": write(tmp_path / "ct", series(tilt=10.0))})["image"]
+    assert codes(image) == ["W_TILT"]
+    assert json.loads(image.meta[SOURCE_KEY])["format"] == "DICOM"
+    np.testing.assert_array_equal(image[0].numpy(), read_series(tmp_path / "ct").hu)
+
+
+def test_an_empty_folder_is_refused_by_code(tmp_path: Path) -> None:
+    with pytest.raises(ScanError, match="E_NO_DICOM"):
+        loader()({"image": tmp_path})

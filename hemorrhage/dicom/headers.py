@@ -69,6 +69,17 @@ def slices_of(header: FileHeader) -> list[Slice]:
         ScanError: ``E_TAG_MISSING``, ``E_TAG_BAD``, ``E_RESCALE``, ``E_PHOTOMETRIC``, ``E_SIZE``, ``E_TRUNCATED``,
             ``E_FILE_UNREADABLE`` with the file's name and the numbers.
     """
+    try:
+        return _checked_slices(header)
+    except ScanError:
+        raise
+    except Exception as fault:  # entries are decoded when they are looked at, and damaged ones raise what they like
+        raise ScanError(
+            "E_FILE_UNREADABLE", header.name, f"its header is damaged ({type(fault).__name__})", _AGAIN
+        ) from fault
+
+
+def _checked_slices(header: FileHeader) -> list[Slice]:
     dataset, name = header.dataset, header.name
     if "PixelData" not in dataset:
         size = header.path.stat().st_size
@@ -77,8 +88,8 @@ def slices_of(header: FileHeader) -> list[Slice]:
     if not (1 < rows <= _MAX_SIDE and 1 < columns <= _MAX_SIDE):
         raise ScanError("E_SIZE", name, f"{columns} columns x {rows} rows", "This is no head CT; export it again.")
     photometric = str(dataset.get("PhotometricInterpretation", "nothing"))
-    samples = dataset.get("SamplesPerPixel", 1)
-    if photometric != "MONOCHROME2" or samples != 1:
+    samples = _optional([dataset], "SamplesPerPixel", name)
+    if photometric != "MONOCHROME2" or samples not in (None, 1.0):
         raise ScanError("E_PHOTOMETRIC", name, f"pixels are {photometric}, not MONOCHROME2", "Export the original CT.")
     frames = _frames(dataset, name)
     _check_pixel_bytes(header, rows * columns * len(frames))
@@ -88,7 +99,7 @@ def slices_of(header: FileHeader) -> list[Slice]:
 def _frames(dataset: pydicom.Dataset, name: str) -> list[list[pydicom.Dataset]]:
     """For each frame the data sets in which its entries may stand, nearest first."""
     if "PerFrameFunctionalGroupsSequence" not in dataset:
-        if int(dataset.get("NumberOfFrames") or 1) != 1:
+        if _optional([dataset], "NumberOfFrames", name) not in (None, 1.0):
             raise ScanError("E_TAG_MISSING", name, "several frames without their functional groups", _AGAIN)
         return [[dataset]]
     frames = list(dataset.PerFrameFunctionalGroupsSequence)
@@ -112,7 +123,7 @@ def _check_pixel_bytes(header: FileHeader, pixels: int) -> None:
     """Compare the bytes of uncompressed pixels with the file, before any of them is read."""
     dataset, name = header.dataset, header.name
     bits = _whole(dataset, "BitsAllocated", name)
-    stored, high = _whole(dataset, "BitsStored", name), int(dataset.get("HighBit", -1))
+    stored, high = _whole(dataset, "BitsStored", name), _whole(dataset, "HighBit", name)
     if bits not in (8, 16, 32) or not 1 <= stored <= bits or high != stored - 1:
         raise ScanError("E_TAG_BAD", name, f"{stored} bits up to bit {high} stored in {bits}", _AGAIN)
     element = dataset.get_item("PixelData")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hemorrhage.dicom.continuity import out_of_place
 from hemorrhage.dicom.headers import Slice, slices_of
 from hemorrhage.dicom.pixels import read_hu
 from hemorrhage.dicom.positions import Stack, find_missing, stack_positions
@@ -93,7 +94,7 @@ def import_series(folder: str | Path, *, series_uid: str | None = None, min_slic
     affine[:3, 3] = first.position * _LPS_TO_RAS
     if len(slices) == 1:
         affine[:3, 2] = stack.normal * step * _LPS_TO_RAS
-    warnings += content + coverage_warnings(hu, affine)
+    warnings += content + coverage_warnings(hu, affine) + _continuity_warnings(hu, slices)
 
     hu, before = shift_slices(hu, stack.offsets_mm / sizes)
     affine[:3, 2] = stack.normal * step * _LPS_TO_RAS
@@ -257,3 +258,11 @@ def _order_warnings(slices: Sequence[Slice], stack: Stack) -> list[ScanWarning]:
             )
         )
     return warnings
+
+
+def _continuity_warnings(hu: np.ndarray, slices: Sequence[Slice]) -> list[ScanWarning]:
+    files = tuple(slices[k].header.name for k in out_of_place(hu))
+    if not files:
+        return []
+    text = f"{len(files)} slices resemble neither neighbor: positions or pixels may have been exchanged."
+    return [ScanWarning("W_ORDER", text, files[:5], {"slices": len(files)})]

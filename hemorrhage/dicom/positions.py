@@ -9,8 +9,8 @@ import numpy as np
 
 __all__ = ["Stack", "find_missing", "stack_positions"]
 
-# Positions are decimal strings, often rounded to 0.1 mm.
-_JITTER_MM = 0.1
+# Positions are decimal strings, often rounded to 0.1 mm, and a table comes to rest no better than that.
+_JITTER_MM = 0.15
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Stack:
     Attributes:
         order: (N,) index into the positions given, from the smallest to the largest distance.
         normal: (3,) unit vector, same axes as the positions.
-        distances_mm: (N,) along the normal, 0 for the first slice; exact multiples of the step if ``uniform``.
+        distances_mm: (N,) along the normal, 0 for the first slice; even if ``uniform``.
         offsets_mm: (N, 2) by which a slice is shifted along its rows and its columns against the first one.
         tilt_degrees: (2,) lean of the stack along rows and columns; 0 where positions do not lean.
         off_line_mm: largest distance of a slice from the straight line of the others.
@@ -56,20 +56,22 @@ def stack_positions(positions: np.ndarray, along_row: np.ndarray, along_column: 
     distances = relative @ normal
     offsets = np.stack([relative @ along_row, relative @ along_column], axis=1)
     tilt, off_line = np.zeros(2), 0.0
-    if np.ptp(offsets, axis=0).max() <= 2 * _JITTER_MM or distances[-1] < 0.01:
-        if np.ptp(offsets, axis=0).max() <= 2 * _JITTER_MM:
-            offsets = np.zeros_like(offsets)
-    else:
+    if np.ptp(offsets, axis=0).max() <= 2 * _JITTER_MM:
+        offsets = np.zeros_like(offsets)
+    elif distances[-1] > 0.01:
         slope, start = np.polyfit(distances, offsets, 1)
         line = distances[:, None] * slope + start
         off_line = float(np.abs(offsets - line).max())
         tilt = np.degrees(np.arctan(slope))
         if off_line <= _JITTER_MM:
             offsets = line - line[0]
-    step = distances[-1] / (len(distances) - 1)
-    even = np.arange(len(distances)) * step
-    uniform = bool(step > 0.01 and np.abs(distances - even).max() <= min(_JITTER_MM, 0.2 * step))
-    return Stack(order, normal, even if uniform else distances, offsets, tilt, off_line, uniform)
+    index = np.arange(len(distances))
+    step = distances[-1] / index[-1]
+    if np.abs(distances - index * step).max() > 1e-3:
+        step = float(np.polyfit(index, distances, 1)[0])  # the ends jitter too: let all slices decide
+    off_even = distances - index * step
+    uniform = bool(step > 0.01 and np.ptp(off_even) <= 2 * min(_JITTER_MM, 0.2 * step))
+    return Stack(order, normal, index * step if uniform else distances, offsets, tilt, off_line, uniform)
 
 
 def find_missing(

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pydicom
 from pydicom.config import disable_value_validation
+from pydicom.datadict import dictionary_VR
 from pydicom.tag import Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.valuerep import VR
 
 from hemorrhage.errors import ScanError, ScanWarning, printable
 
@@ -22,6 +24,10 @@ __all__ = ["FileHeader", "read_dataset", "read_headers"]
 _MAX_FILE_BYTES = 2 << 30
 _MAX_INFLATED_BYTES = 256 << 20
 _MAX_HEADER_BYTES = 64 << 20
+_AGAIN = "Export or copy the series again."
+_PIXEL_DATA = Tag("PixelData")
+_KNOWN_VR = frozenset(VR)
+_NUMERIC_VR = ("DS", "IS", "US", "SQ", "US or SS")
 _DICOM_ENDINGS = (".dcm", ".ima", ".dicom", ".dc3")
 _DICOMDIR_CLASS = "1.2.840.10008.1.3.10"
 # Names that operating systems, viewers and PACS exports leave beside slices.
@@ -129,9 +135,6 @@ def read_headers(folder: Path) -> tuple[list[FileHeader], list[ScanWarning]]:
     return headers, [ScanWarning("W_NO_PREAMBLE", text, tuple(bare[:5]), {"files": len(bare)})]
 
 
-_AGAIN = "Export or copy the series again."
-
-
 def _regular_files(folder: Path) -> Iterator[Path]:
     for directory, _, names in os.walk(folder, followlinks=False):
         for name in names:
@@ -198,12 +201,14 @@ def read_dataset(path: Path, name: str, *, headers_only: bool = False) -> pydico
             raise ScanError("E_SIZE", name, f"{size} bytes, more than {_MAX_FILE_BYTES}", "This is no head CT.")
         with warnings.catch_warnings(), disable_value_validation():
             warnings.simplefilter("ignore")
-            deflated = _inflated(path, name)
-            if deflated is not None:
-                return deflated
-            return pydicom.dcmread(
-                path, force=True, specific_tags=list(_KEYWORDS), defer_size=4096 if headers_only else None
-            )
+            dataset = _inflated(path, name)
+            if dataset is None:
+                dataset = pydicom.dcmread(
+                    path, force=True, specific_tags=list(_KEYWORDS), defer_size=4096 if headers_only else None
+                )
+            if headers_only:
+                _convert_texts(dataset)
+            return dataset
     except ScanError:
         raise
     except (RecursionError, MemoryError) as fault:
@@ -212,6 +217,16 @@ def read_dataset(path: Path, name: str, *, headers_only: bool = False) -> pydico
         ) from fault
     except Exception as fault:  # the parser has no base class for what damaged bytes make it raise
         raise ScanError("E_FILE_UNREADABLE", name, f"its header is damaged ({type(fault).__name__})", _AGAIN) from fault
+
+
+def _convert_texts(dataset: pydicom.Dataset) -> None:
+    """Make damaged entries show themselves here and not where they are used; numbers are judged one by one later."""
+    for tag in list(dataset.keys()):
+        element = dataset.get_item(tag)
+        if element is None or (element.VR is not None and element.VR not in _KNOWN_VR):
+            raise ValueError(f"unknown value representation in {tag}")
+        if tag != _PIXEL_DATA and dictionary_VR(tag) not in _NUMERIC_VR:
+            _ = dataset[tag]
 
 
 def _inflated(path: Path, name: str) -> pydicom.Dataset | None:

@@ -62,6 +62,11 @@ def each(change: Callable[[int, Dataset], None], datasets: list[Dataset] | None 
     return datasets
 
 
+def shuffled() -> list[Dataset]:
+    datasets = series()
+    return [datasets[k] for k in np.random.default_rng(0).permutation(len(datasets))]
+
+
 def transcoded(folder: Path, syntax: gdcm.TransferSyntax) -> Path:
     unsigned = each(lambda _, d: set_pixels(d), series(PixelRepresentation=0, BitsStored=12, HighBit=11))
     for path in sorted(write(folder, unsigned).iterdir()):
@@ -184,7 +189,7 @@ GOOD: dict[str, Maker] = {
     "D85 prone": lambda d: write(d, series(turn=rotation("z", 180))),
     "D86 slope of each slice": lambda d: write(d, each(slope_of_its_own)),
     "D87 RLE": lambda d: compressed(d, RLELossless),
-    "D88 shuffled names": lambda d: write(d, [series()[k] for k in np.random.default_rng(0).permutation(38)]),
+    "D88 shuffled names": lambda d: write(d, shuffled()),
     "D89 signed 12 of 16 bits": lambda d: write(d, each(signed_12_bits)),
     "D90 odd path": lambda d: write(d.parent / "Schädel, nativ 1", series()),
     "D91 thin overlap": lambda d: write(d, series(SliceThickness="7.5")),
@@ -308,6 +313,14 @@ def test_d60_every_second_image(tmp_path: Path) -> None:
     assert_exact(volume)
 
 
+def test_slices_that_were_exchanged_are_doubted(tmp_path: Path) -> None:
+    datasets = series()
+    datasets[10].PixelData, datasets[4].PixelData = datasets[4].PixelData, datasets[10].PixelData
+    volume = read_series(write(tmp_path / "ct", datasets))
+    assert codes(volume) == ["W_ORDER"]
+    assert volume.warnings[0].files == ("IM0004.dcm", "IM0010.dcm")
+
+
 def test_headers_give_nothing_personal_to_the_result(tmp_path: Path) -> None:
     volume = read_series(write(tmp_path / "ct", each(hostile)))
     assert not any(word in repr((volume.warnings, volume.source)) for word in ("script", "P1", "passwd", "cmd"))
@@ -336,14 +349,15 @@ def assert_bleeds_in_place(folder: Path, step_mm: float) -> None:
         assert weight.sum() * voxel_volume_ml(volume.affine) == pytest.approx(ml, rel=0.03)
     bleed = (truth_native == 60.0).astype(np.float64)
     assert slice_map.integrate_ml(bleed) == pytest.approx(sum(BLEED_ML), rel=0.015)
-    # What the volume holds at the native pixels is what was scanned there, but for the blur of shifting.
-    inner = np.abs(truth_native - 35.0) < 30.0
+    # What the volume holds at the native pixels is what was scanned there, but for the blur of two interpolations.
+    sources = [pydicom.dcmread(folder / name) for name in slice_map.files]
+    places = np.stack([pixel_points(source).transpose(1, 0, 2) for source in sources], axis=2)
+    brain = ((places / (62, 80, 66)) ** 2).sum(axis=-1) < 1
     back = slice_map.to_native(volume.hu)
-    assert np.abs(back - truth_native)[inner].mean() < 1.0
-    mask = slice_map.to_native(np.clip((volume.hu - 35.0) / 25.0, 0, 1) * (volume.hu < 70)) >= 0.5
-    inside = mask & inner
-    overlap = 2 * (inside & (bleed > 0)).sum() / (inside.sum() + bleed.sum())
-    assert overlap > 0.97
+    assert np.abs(back - truth_native)[brain].mean() < 0.2
+    mask = (back > 47.5) & brain
+    dice = 2 * (mask & (bleed > 0)).sum() / (mask.sum() + bleed.sum())
+    assert dice > 0.99
     assert step_mm == pytest.approx(slice_map.step_mm, rel=0.01)
 
 
@@ -383,11 +397,12 @@ def test_d9_d15_unequal_distances_are_resampled_on_the_finest(tmp_path: Path, ti
 
 
 def test_slices_that_the_volume_keeps_are_exact_and_the_others_lie_between(tmp_path: Path) -> None:
-    table = (*np.arange(0, 100, 5.0), *np.arange(100, 190, 10.0))
-    imported = import_series(write(tmp_path / "ct", series(table)))
+    table = (*np.arange(0, 100, 5.0), *np.arange(100, 200, 10.0))
+    thick = each(lambda k, s: setattr(s, "SliceThickness", "5" if k < 20 else "10"), series(table))
+    imported = import_series(write(tmp_path / "ct", thick))
     volume, slice_map = imported.volume, imported.slice_map
-    assert volume.hu.shape[2] == 37
-    for k in range(37):
+    assert volume.hu.shape[2] == 39
+    for k in range(39):
         sources = slice_map.sources_of(k)
         assert sum(weight for _, weight in sources) == pytest.approx(1.0)
         place = sum(slice_map.distances_mm[n] * weight for n, weight in sources)
