@@ -47,9 +47,13 @@ def inner_table_distance(brain: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.
 def ventricles(csf: np.ndarray, depth: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Soft map of lateral, third and fourth ventricles: deep CSF, less the cisterns that touch them."""
     box = (np.abs(x) < 45) & (y > -62) & (y < 45) & (z > -22) & (z < 38) & (depth > 22)
-    box |= (np.abs(x) < 12) & (y > -60) & (y < -30) & (z > -45) & (z < -14)
+    box |= (np.abs(x) < 12) & (y > -60) & (y < -30) & (z > -45) & (z < -21)
     core = (csf > 0.42) & box
     core &= ~((np.abs(x) < 10) & (z < 14) & (y < -27) & (z > -18))  # quadrigeminal cistern and velum interpositum
+    core &= ~((np.abs(x) > 28) & (y > -26) & (z > -11))  # insula
+    core &= ~((np.abs(x) > 36) & (y > -36))
+    core &= ~((np.abs(x) > 5) & (np.abs(x) < 26) & (y < -14) & (z < 3) & (z > -26))  # ambient cistern and its wings
+    core &= ~((np.abs(x) < 7) & (y > 21))  # fissure in front of the corpus callosum
     core &= ~((np.abs(x) < 4) & (z > 17))  # fissure and callosal sulcus
     core &= ~((np.abs(x) < 11) & (y < -36) & (z > 6))  # behind the splenium
     core &= ~((z < -12) & (y > -28))  # suprasellar and interpeduncular cisterns

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-__all__ = ["CENTER_MM", "Anatomy", "Table", "load_anatomy", "sample"]
+__all__ = ["CENTER_MM", "Anatomy", "Table", "load_anatomy", "sample", "table_of"]
 
 # Middle of the brain's bounding box in the atlas: x -72..72, y -107..73, z -72..82.
 CENTER_MM = (0.0, -17.0, 5.0)
@@ -23,10 +23,10 @@ CENTER_MM = (0.0, -17.0, 5.0)
 
 @dataclass(frozen=True)
 class Table:
-    """Values on a regular grid, one row of channels a voxel.
+    """Values on a regular grid, one row a voxel: its channels, then those of its neighbor along z.
 
     Attributes:
-        rows: (X * Y * Z, C).
+        rows: (X * Y * Z, 2 C).
         size: (X, Y, Z).
         low: (3,) mm of the first voxel.
         step: voxel size in mm.
@@ -41,7 +41,7 @@ class Table:
 def sample(table: Table, points: torch.Tensor) -> torch.Tensor:
     """Linear interpolation of ``table`` at ``points`` (3, ...) in mm; beyond the edge the edge's value.
 
-    A weighted bag of eight rows: on a processor ten times faster than ``grid_sample``, which walks each channel apart.
+    A weighted bag of four rows: on a processor ten times faster than ``grid_sample``, which walks each channel apart.
 
     Returns:
         (C, ...) with the trailing shape of ``points``.
@@ -51,17 +51,25 @@ def sample(table: Table, points: torch.Tensor) -> torch.Tensor:
     cells, shares = [], []
     for axis, n in enumerate(table.size):
         t = ((points[axis].reshape(-1) - table.low[axis]) * (1.0 / table.step)).clamp_(0.0, n - 1.001)
-        cell = t.to(torch.int32)
-        share = t - cell
-        cells.append(cell)
-        shares.append(torch.stack([1.0 - share, share], -1))
+        cells.append(t.to(torch.int32))
+        shares.append(t.sub_(cells[-1]))
     first = (cells[0] * ny + cells[1]) * nz + cells[2]
-    corners = [(a * ny + b) * nz + c for a in (0, 1) for b in (0, 1) for c in (0, 1)]
-    index = first[:, None] + torch.tensor(corners, dtype=torch.int32, device=first.device)
-    flat = shares[1][:, :, None] * shares[2][:, None, :]
-    weights = (shares[0][:, :, None, None] * flat[:, None]).reshape(-1, 8)
-    out = functional.embedding_bag(index, table.rows, per_sample_weights=weights, mode="sum")
-    return out.T.reshape(-1, *shape)
+    corners = torch.tensor([0, nz, ny * nz, (ny + 1) * nz], dtype=torch.int32, device=first.device)
+    x, y, z = shares
+    xy = x * y
+    weights = torch.stack([1.0 - x - y + xy, y - xy, x - xy, xy], -1)
+    out = functional.embedding_bag(first[:, None] + corners, table.rows, per_sample_weights=weights, mode="sum")
+    channels = table.rows.shape[1] // 2
+    low, high = out.T.reshape(2, channels, len(z))
+    return torch.lerp(low, high, z).reshape(channels, *shape)
+
+
+def table_of(channels: torch.Tensor, low: tuple[float, float, float], step: float) -> Table:
+    """Table of ``channels`` (C, X, Y, Z), the first voxel at ``low`` and ``step`` mm between voxels."""
+    x, y, z = channels.shape[1:]
+    rows = channels.reshape(len(channels), -1).T
+    above = torch.cat([rows[1:], rows[-1:]])  # the last of a column is never asked for its neighbor
+    return Table(torch.cat([rows, above], 1), (x, y, z), low, step)
 
 
 @dataclass(frozen=True)
@@ -85,9 +93,8 @@ def load_anatomy(device: str = "cpu") -> Anatomy:
     with np.load(Path(__file__).with_name("anatomy.npz")) as f:
 
         def table(values: np.ndarray, scale: float, low: np.ndarray, step: float) -> Table:
-            rows = torch.from_numpy(values.astype(np.float32)).mul_(scale).reshape(len(values), -1).T.contiguous()
-            x, y, z = values.shape[1:]
-            return Table(rows.to(device), (x, y, z), (float(low[0]), float(low[1]), float(low[2])), step)
+            channels = torch.from_numpy(values.astype(np.float32)).mul_(scale).to(device)
+            return table_of(channels, (float(low[0]), float(low[1]), float(low[2])), step)
 
         sheet = np.repeat(f["tentorium"][None, :, :, None], 2, axis=3)
         return Anatomy(

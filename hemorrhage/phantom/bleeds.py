@@ -23,6 +23,7 @@ from hemorrhage.subtypes import BY_NAME
 __all__ = ["DOMAINS", "Bleed", "NoRoomError", "Space", "add_bleeds", "brain_space", "rough_depth", "share_of_space"]
 
 DOMAINS = {"EDH": "extra", "SDH": "extra", "SAH": "csf", "IPH": "tissue", "IVH": "ventricle"}
+UNMARKED_MM = 0.9
 VOXEL_ML = GRID_STEP_MM**3 / 1000.0
 
 
@@ -160,6 +161,8 @@ def _solve(
 ) -> torch.Tensor:
     """Level field whose volume is the wanted one, by bisection over the size that ``level_of`` takes."""
     free = 1.0 - taken
+    # Readers mark no voxel that the skull's edge has brightened, so blood counts from a little below the table.
+    space = replace(space, depth=space.depth - UNMARKED_MM)
 
     def volume(size: float) -> float:
         share = share_of_space(bleed, level_of(size), space, GRID_STEP_MM)
@@ -215,7 +218,7 @@ def _push_inward(head: Head, height: torch.Tensor, r: Draws) -> Head:
     """Move brain away from a collection of ``height`` mm under the inner table, less and less with depth."""
     depth = head.fields["depth"]
     normal = torch.stack(torch.gradient(depth, spacing=GRID_STEP_MM))
-    normal = normal / (torch.linalg.vector_norm(normal, dim=0) + 1e-3)
+    normal = normal / (torch.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2) + 1e-3)
     amount = height.clamp(min=0) * torch.exp(-(depth - height).clamp(min=0) / r.uniform(16, 30)) * (depth > -2)
     return _displace(head, normal * amount * r.uniform(0.6, 1.0))
 
@@ -242,13 +245,15 @@ def _epidural(head, bleed, space, taken, r):
     x, y, z = _atlas_points(head)
     table = (f["depth"].abs() < 2.0) & (z > -40) & (x.abs() > 18)
     weight = torch.where((x.abs() > 40) & (z < 40), 3.0, 1.0) * torch.where(f["tent"] > 0, 1.0, 0.25)
-    at = _pick(table, weight, r)
-    bleed = replace(bleed, site="posterior fossa" if f["tent"][at] < 0 else "vault")
-    flat = r.uniform(0.16, 0.42)
-    distance = _distance(head, at)
-    wave = 0.12 * _noise(r, 18)
     # Coronal and lambdoid suture as planes, the sagittal at the midline; the lens keeps to the side of its center.
     seams = torch.stack([y - 6 + 0.25 * (z - 60), y + 62 - 0.5 * (60 - z), x])
+    roomy = seams.abs().amin(0) > min(24.0, 6.0 * bleed.volume_ml ** (1 / 3))
+    at = _pick(table & roomy, weight, r)
+    bleed = replace(bleed, site="posterior fossa" if f["tent"][at] < 0 else "vault")
+    flat = r.uniform(0.16, 0.42)
+    reach = r.uniform(10.0, 30.0)
+    distance = _distance(head, at)
+    wave = 0.12 * _noise(r, 18)
     side = torch.sign(seams[_column(at)])
     wall = (seams * side[:, None, None, None]).amin(0)
     if r.chance(0.15):  # a fracture through a suture lets it cross
@@ -256,7 +261,7 @@ def _epidural(head, bleed, space, taken, r):
 
     def height(size: float) -> torch.Tensor:
         lens = size * flat * (1 - (distance / size) ** 2 + wave * 0.5)
-        return torch.where(lens > 0, lens * step(wall, 6.0), lens.clamp(min=-6))
+        return torch.where(lens > 0, lens * torch.sqrt((wall / reach).clamp(0, 1)), lens.clamp(min=-6))
 
     level = _solve(bleed, lambda s: height(s) - f["depth"], space, taken, (3.0, 110.0))
     top = level + f["depth"]

@@ -18,9 +18,9 @@ from hemorrhage.phantom.head import Head, draw_head
 from hemorrhage.phantom.render import draw_planes
 from hemorrhage.phantom.scanner import Scanner, draw_scanner, scan_slices
 from hemorrhage.phantom.statistics import draw_subtypes
-from hemorrhage.subtypes import BY_NAME, SUBTYPES
+from hemorrhage.subtypes import BY_NAME
 
-__all__ = ["Case", "draw_patient", "grid_affine", "make_case", "random_pose", "scan_head"]
+__all__ = ["Case", "Slices", "draw_patient", "draw_slices", "grid_affine", "make_case", "random_pose", "scan"]
 
 # Points of planes drawn at a time: more would only cost memory.
 CHUNK_POINTS = 3_000_000
@@ -38,7 +38,7 @@ class Case:
         label: (I, J, K) uint8 subtype of each voxel, 0 for none, as in :mod:`hemorrhage.subtypes`.
         brain: (I, J, K) uint8 intracranial space.
         affine: (4, 4) float64 voxel index to RAS+ mm; sheared only for a tilted series to be written as DICOM.
-        truth: plain values: ``seed``, ``ml`` and ``hu`` by subtype, ``spacing_mm``, ``tilt_degrees``, options.
+        truth: plain values: ``seed``, ``ml`` and ``hu`` (median) by subtype, ``spacing_mm``, ``tilt_degrees``, options.
     """
 
     hu: torch.Tensor
@@ -164,7 +164,9 @@ def make_case(
         affine = grid_affine(shape, spacing, tilt, (0.0, -4.0, 4.0), sheared)
         rotation, offset = random_pose(r, 7.0, 5.0, 6.0) if pose else (np.eye(3), np.zeros(3))
         used = scanner or draw_scanner(r)
-        return scan_head(head, affine, shape, used, r, rotation, offset, seed=seed, tilt=tilt, retries=retries)
+        return scan(
+            draw_slices(head, affine, shape, rotation, offset), used, r, seed=seed, tilt_degrees=tilt, retries=retries
+        )
 
 
 def random_pose(r: Draws, degrees: float, mm: float, nod_degrees: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -190,29 +192,48 @@ def _rotation(pitch: float, roll: float, yaw: float) -> np.ndarray:
     return about_x @ about_y @ about_z
 
 
-def scan_head(
+@dataclass(frozen=True)
+class Slices:
+    """A head drawn on a grid, before the scanner: everything that several scans of it can share, as (K, I, J).
+
+    Attributes:
+        hu: HU of a perfect scanner, blood included.
+        label: subtype of each voxel.
+        brain: share of the intracranial space.
+        affine: (4, 4) of the grid.
+        thickness_mm: of a slice.
+        record: wanted volume, density and site by subtype.
+        head: the head.
+    """
+
+    hu: torch.Tensor
+    label: torch.Tensor
+    brain: torch.Tensor
+    affine: np.ndarray
+    thickness_mm: float
+    record: dict[str, dict[str, Any]]
+    head: Head
+
+
+def draw_slices(
     head: Head,
     affine: np.ndarray,
     shape: Sequence[int],
-    scanner: Scanner,
-    r: Draws,
     rotation: np.ndarray,
     offset: np.ndarray,
     whole: bool = True,
-    **truth: Any,
-) -> Case:
-    """Scan a head on a grid.
+    subplane_mm: float = SUBPLANE_MM,
+) -> Slices:
+    """Draw a head on a grid.
 
     Args:
         head: the head.
         affine: (4, 4) of the grid.
         shape: its voxels.
-        scanner: the scanner.
-        r: chance.
         rotation: (3, 3) head to world.
         offset: (3,) world position of the head's center.
         whole: the grid holds each bleed whole, so that labels can be matched to the wanted volumes.
-        truth: plain values to keep in the case's truth.
+        subplane_mm: largest distance between the planes that a thick slice averages.
     """
     count = int(shape[2])
     steps = (affine[:3, :3].T @ rotation).astype(np.float64)  # rows: the grid's steps in the head's coordinates
@@ -221,7 +242,7 @@ def scan_head(
     normal = np.cross(steps[0], steps[1])
     normal /= np.linalg.norm(normal)
     thickness = abs(float(normal @ steps[2]))
-    parts = max(1, math.ceil(thickness / SUBPLANE_MM - 0.2))
+    parts = max(1, math.ceil(thickness / subplane_mm - 0.2))
     within = ((np.arange(parts) + 0.5) / parts - 0.5) * thickness
     origins = corner + np.arange(count)[:, None, None] * steps[2] + within[None, :, None] * normal
     device = head.device
@@ -248,30 +269,34 @@ def scan_head(
         inside = label == bleed.index
         density = _density(bleed.density_hu, blood[n][inside], perfect[inside])
         hu = hu + density * blood[n] + bleed.mottle_hu * varied[n]
-    hu = scan_slices(hu, brain, float(np.linalg.norm(steps[0])), scanner, r)
-    subtypes = {
-        b.short: {
-            "ml": int((label == b.index).sum()) * voxel_volume_ml(affine),
-            **reached.get(b.short, {}),
-            "hu": float(hu[label == b.index].mean()) if (label == b.index).any() else None,
-        }
-        for b in SUBTYPES
-        if b.short in reached
-    }
+    return Slices(hu, label, brain, affine, thickness, reached, head)
+
+
+def scan(slices: Slices, scanner: Scanner, r: Draws, **truth: Any) -> Case:
+    """Scan drawn slices; ``truth`` is kept in the case's truth."""
+    affine, label = slices.affine, slices.label
+    pixel_mm = float(np.linalg.norm(affine[:3, 0]))
+    hu = scan_slices(slices.hu, slices.brain, pixel_mm, scanner, r)
+    subtypes = {}
+    for subtype, wanted in slices.record.items():
+        inside = label == BY_NAME[subtype].index
+        count = int(inside.sum())
+        measured = float(hu[inside].median()) if count else None
+        subtypes[subtype] = {"ml": count * voxel_volume_ml(affine), "hu": measured, **wanted}
     record = {
         **truth,
         "spacing_mm": [float(v) for v in np.linalg.norm(affine[:3, :3], axis=0)],
-        "thickness_mm": thickness,
-        "shape": [int(n) for n in shape],
+        "thickness_mm": slices.thickness_mm,
+        "shape": [*label.shape[1:], label.shape[0]],
         "total_ml": sum(s["ml"] for s in subtypes.values()),
         "subtypes": subtypes,
         "scanner": scanner.as_dict(),
-        "head": dict(head.numbers),
+        "head": dict(slices.head.numbers),
     }
     return Case(
         hu=hu.permute(1, 2, 0).contiguous(),
         label=label.permute(1, 2, 0).contiguous(),
-        brain=(brain > 0.5).to(torch.uint8).permute(1, 2, 0).contiguous(),
+        brain=(slices.brain > 0.5).to(torch.uint8).permute(1, 2, 0).contiguous(),
         affine=affine,
         truth=record,
     )

@@ -11,7 +11,7 @@ import torch
 from monai.data import MetaTensor
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
-from hemorrhage.phantom.case import draw_patient, grid_affine, random_pose, scan_head
+from hemorrhage.phantom.case import draw_patient, draw_slices, grid_affine, random_pose, scan
 from hemorrhage.phantom.draws import Draws
 from hemorrhage.phantom.head import Head, grid_points
 from hemorrhage.phantom.scanner import Scanner, draw_scanner
@@ -88,8 +88,8 @@ class TemplatePhantoms(Dataset):
             head, retries = draw_patient(r, wanted, positive_fraction=self.positive_fraction)
             rotation, offset = random_pose(r, self.misfit[0], self.misfit[1])
             scanner = self.scanner or draw_scanner(r)
-            case = scan_head(head, self.affine, self.shape, scanner, r, rotation, offset,
-                             seed=seed, retries=retries)  # fmt: skip
+            slices = draw_slices(head, self.affine, self.shape, rotation, offset)
+            case = scan(slices, scanner, r, seed=seed, retries=retries)
         item = _item(case.hu[None], case.label[None], case.brain[None], case.affine)
         item["truth"] = case.truth
         return item if self.transform is None else self.transform(item)
@@ -103,12 +103,14 @@ class SlicePhantoms(IterableDataset):
 
     Args:
         size: pixels a side.
-        slices_per_head: samples that one slab gives.
+        slices_per_head: slices that one slab gives.
+        scans_per_head: times that a slab is scanned, each with another scanner; both times slices is samples a head.
         seed: start of the stream.
         positive_fraction: share of heads with blood. Slabs of such heads are placed over it.
         pixel_mm: range of pixel sizes.
         spacing_mm: range of slice distances, equal to their thickness.
         exported: share of series saturated outside a display window.
+        subplane_mm: largest distance between the planes that a slice averages.
         epoch_length: samples an epoch, all workers together; endless where None.
         transform: applied to each sample.
         device: where heads are made.
@@ -121,22 +123,26 @@ class SlicePhantoms(IterableDataset):
         self,
         size: int = 256,
         slices_per_head: int = 24,
+        scans_per_head: int = 2,
         seed: int = 0,
         positive_fraction: float = 0.5,
         pixel_mm: tuple[float, float] = (0.8, 0.98),
         spacing_mm: tuple[float, float] = (2.5, 6.5),
         exported: float = 0.3,
+        subplane_mm: float = 2.6,
         epoch_length: int | None = None,
         transform: Callable[[dict[str, Any]], Any] | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         self.size = size
         self.slices_per_head = slices_per_head
+        self.scans_per_head = scans_per_head
         self.seed = seed
         self.positive_fraction = positive_fraction
         self.pixel_mm = pixel_mm
         self.spacing_mm = spacing_mm
         self.exported = exported
+        self.subplane_mm = subplane_mm
         self.epoch_length = epoch_length
         self.transform = transform
         self.device = device
@@ -169,10 +175,12 @@ class SlicePhantoms(IterableDataset):
                 center = (0.0, -4.0, float(np.clip((rotation @ _blood_center(head))[2], -reach, 4 + reach)))
             shape = (self.size, self.size, count)
             affine = grid_affine(shape, (pixel, pixel, step), tilt, center)
-            case = scan_head(head, affine, shape, draw_scanner(r, self.exported), r, rotation, offset, seed=seed,
-                             whole=False)  # fmt: skip
+            slices = draw_slices(head, affine, shape, rotation, offset, whole=False, subplane_mm=self.subplane_mm)
+            cases = [scan(slices, draw_scanner(r, self.exported), r, seed=seed) for _ in range(self.scans_per_head)]
         samples = []
-        for k in r.numbers.permutation(np.arange(1, count - 1)):
+        order = [(c, k) for c in range(self.scans_per_head) for k in range(1, count - 1)]
+        for n in r.numbers.permutation(len(order)):
+            case, k = cases[order[n][0]], order[n][1]
             image = case.hu[:, :, k - 1 : k + 2].permute(2, 0, 1).contiguous()
             samples.append(_item(image, case.label[None, :, :, k], case.brain[None, :, :, k], None))
         return samples

@@ -126,7 +126,7 @@ def draw_face(points: Points, fine: torch.Tensor, middle: torch.Tensor, r: Draws
                   ring, dens, nasal_bone)  # fmt: skip
     inner_bone = _union(
         capsule(points, (-7, -9, -27 + j()), (7, -9, -27 + j()), 2.4),
-        capsule(side, (14, 12, -19), (10, 5, -20 + j()), 2.6),
+        capsule(side, (21, 15, -20), (11, 8, -20 + j()), 3.2, 2.2),
         torch.minimum(capsule(points, (0, 66, -24), (0, 60, -16), 2.5), 3 - x.abs()),
     )
     return Face(skin=skin, bone=bone, inner_bone=inner_bone, air=air, globe=globe, lens=lens, orbit=orbit,

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import torch
+from torch.nn import functional
 
 from hemorrhage.phantom.anatomy import CENTER_MM, load_anatomy, sample
 from hemorrhage.phantom.draws import Draws
-from hemorrhage.phantom.face import draw_face
+from hemorrhage.phantom.face import Face, draw_face
 from hemorrhage.phantom.shapes import capsule, ellipsoid, step
 
 __all__ = ["GRID_LOW_MM", "GRID_SHAPE", "GRID_STEP_MM", "Head", "draw_head", "grid_points"]
@@ -104,7 +105,7 @@ def draw_head(r: Draws) -> Head:
     for k in range(3):
         b[k] += wiggle * r.smooth(shape, (15, 17, 16))
 
-    face = draw_face((x, y, z), fine, middle, r)
+    face = _face_below((x, y, z), fine, middle, r)
     outside = -depth
     broad = r.smooth(shape, (5, 5, 5))
     thickness = r.uniform(3.5, 8.0) * (1 + 0.2 * broad).clamp(min=0.4)
@@ -144,7 +145,7 @@ def draw_head(r: Draws) -> Head:
         "age": age, "atrophy": atrophy, "gray": gray, "white": gray - r.uniform(4.5, 9.0), "csf": r.uniform(2, 12),
         "csf_floor": r.uniform(0.10, 0.35) * (1.15 - atrophy), "csf_gain": r.uniform(1.0, 1.8) * (0.7 + 0.7 * atrophy),
         "dura": r.uniform(42, 62), "falx_mm": r.uniform(0.35, 1.1), "falx_share": r.uniform(0.4, 1.0),
-        "tent_mm": r.uniform(0.3, 0.9), "tent_share": r.uniform(0.3, 0.9),
+        "tent_mm": r.uniform(0.2, 0.7), "tent_share": r.uniform(0.1, 0.8),
         "dura_mm": r.uniform(0.4, 1.6),
         "sinus": r.uniform(58, 72) if dense else r.uniform(44, 62), "vessel": r.uniform(38, 62),
         "calcification": r.log_uniform(90, 450),
@@ -154,13 +155,21 @@ def draw_head(r: Draws) -> Head:
     return Head(fields, numbers, scale)  # type: ignore[arg-type]
 
 
+def _face_below(atlas, fine, middle, r):
+    """The face's parts on the whole grid, drawn only in the layers that they reach: nothing of it above z = 15 mm."""
+    layers = int((atlas[2].amax((0, 1)) < 22).sum().clamp(min=2))
+    face = draw_face([c[:, :, :layers] for c in atlas], fine[:, :, :layers], middle[:, :, :layers], r)
+    rest = atlas[2].shape[2] - layers
+    return Face(**{name: functional.pad(part, (0, rest), value=-30.0) for name, part in vars(face).items()})
+
+
 def _scalp_hematoma(points, depth, scalp, middle, r):
     if not r.chance(0.25):
         return torch.zeros_like(scalp), scalp
     near = ((depth.abs() < 4) & (points[2] > -20)).nonzero()
     c = near[int(r.uniform(0, len(near)))]
     center = points[:, c[0], c[1], c[2]]
-    distance = torch.linalg.vector_norm(points - center[:, None, None, None], dim=0)
+    distance = torch.sqrt(sum((points[k] - center[k]) ** 2 for k in range(3)))
     bump = r.uniform(3, 14) * (1 - (distance / r.uniform(18, 60)) ** 2).clamp(min=0) * (1 + 0.2 * middle)
     return step(bump - 1.5, 3.0), scalp + bump.clamp(min=0)
 
@@ -245,7 +254,7 @@ def _calcifications(atlas, fine, age, r):
         spot(0.0, r.uniform(-20, 55), r.uniform(35, 60), r.uniform(2.0, 5.0))
     if r.chance(0.4 * rate):
         for s in (-1.0, 1.0):
-            spot(s * r.uniform(9, 13), r.uniform(0, 8), r.uniform(-32, -22), r.uniform(1.5, 2.8))
+            spot(s * r.uniform(9, 13), r.uniform(0, 8), r.uniform(-32, -24), r.uniform(1.0, 2.2))
     return torch.stack(parts).amax(0) + 0.4 * fine
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
 
-from hemorrhage.phantom.anatomy import Table, load_anatomy, sample
+from hemorrhage.phantom.anatomy import load_anatomy, sample, table_of
 from hemorrhage.phantom.bleeds import brain_space, rough_depth, share_of_space
-from hemorrhage.phantom.head import GRID_LOW_MM, GRID_SHAPE, GRID_STEP_MM, Head
+from hemorrhage.phantom.head import GRID_LOW_MM, GRID_STEP_MM, Head
 from hemorrhage.phantom.shapes import step
 
 __all__ = ["Drawing", "draw_planes"]
 
 AIR = -1000.0
 COARSE_MM = 3.6
-MARGIN_MM = 2.0
+MARGIN_MM = 2.5
+OUTER_FIELDS = ("depth", "skin", "bone", "air", "soft", "fine")
+SHARED_FIELDS = ("depth", "fine")
 
 
 @dataclass(frozen=True)
@@ -49,39 +52,79 @@ def draw_planes(
         size: I and J.
     """
     pixel = float(torch.linalg.vector_norm(first))
-    coarse = [max(2, round(n * pixel / COARSE_MM)) for n in size]
-    ticks = [torch.linspace(0, n - 1, c, device=head.device) for n, c in zip(size, coarse, strict=True)]
+    names = [*head.fields]
+    coarse = _coarse_fields(head, names, origins, first, second, size, pixel)
+    planes = functional.interpolate(coarse, size=size, mode="bilinear", align_corners=True).transpose(0, 1)
+
+    def gather(wanted: Sequence[str], where: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {n: planes[names.index(n)].reshape(-1)[where] for n in wanted}
+
+    depth, skin = (planes[names.index(n)].reshape(-1) for n in ("depth", "skin"))
+    # Each voxel is drawn as what lies inside the brain case, outside it, or both: most are one of the two.
+    around = ((skin > -MARGIN_MM) & (depth < MARGIN_MM)).nonzero()[:, 0]
+    within = (depth > -MARGIN_MM).nonzero()[:, 0]
+    hu = torch.full_like(depth, AIR)
+    hu[around] = _outside(head, gather(OUTER_FIELDS, around), pixel)
+    f = gather([n for n in names if n not in OUTER_FIELDS or n in SHARED_FIELDS], within)
+    hu_within, inside, brain_within, blood_within = _inside(head, f, pixel)
+    over = hu[within]
+    hu[within] = over + (hu_within - over) * inside
+    shape = (len(origins), *size)
+
+    def whole(values: torch.Tensor) -> torch.Tensor:
+        out = torch.zeros(shape, device=head.device)
+        out.view(-1)[within] = values
+        return out
+
+    empty = torch.zeros((0, *shape), device=head.device)
+    return Drawing(
+        hu=hu.reshape(shape),
+        brain=whole(brain_within),
+        blood=torch.stack([whole(b) for b in blood_within]) if head.bleeds else empty,
+        variation=whole(0.7 * f["middle"] + 0.7 * f["fine"]) if head.bleeds else empty,
+    )
+
+
+def _coarse_fields(
+    head: Head,
+    names: Sequence[str],
+    origins: torch.Tensor,
+    first: torch.Tensor,
+    second: torch.Tensor,
+    size: tuple[int, int],
+    pixel: float,
+) -> torch.Tensor:
+    """(K, C, i, j) fields on a coarse lattice of the planes, corners on corners; they are smooth by design."""
+    counts = [max(2, round(n * pixel / COARSE_MM)) for n in size]
+    ticks = [torch.linspace(0, n - 1, c, device=head.device) for n, c in zip(size, counts, strict=True)]
     points = (
         origins.T[:, :, None, None]
         + first[:, None, None, None] * ticks[0][:, None]
         + second[:, None, None, None] * ticks[1]
     )
-    names = [*head.fields]
-    rows = torch.stack([head.fields[n].reshape(-1) for n in names], -1)
-    values = sample(Table(rows, GRID_SHAPE, GRID_LOW_MM, GRID_STEP_MM), points)
-    fine = functional.interpolate(values.transpose(0, 1), size=size, mode="bilinear", align_corners=True)
-    shape = (len(origins), *size)
-    skin = fine[:, names.index("skin")]
-    where = (skin > -MARGIN_MM).flatten().nonzero()[:, 0]
-    f = {n: fine[:, c].reshape(-1)[where] for c, n in enumerate(names)}
-    hu, brain, blood = _voxels(head, f, pixel)
-
-    def whole(values: torch.Tensor, background: float) -> torch.Tensor:
-        out = torch.full((shape[0] * size[0] * size[1],), background, device=head.device)
-        out[where] = values
-        return out.reshape(shape)
-
-    shares = [whole(b, 0.0) for b in blood]
-    return Drawing(
-        hu=whole(hu, AIR),
-        brain=whole(brain, 0.0),
-        blood=torch.stack(shares) if shares else torch.zeros((0, *shape), device=head.device),
-        variation=whole(0.7 * f["middle"] + 0.7 * f["fine"], 0.0),
-    )
+    table = table_of(torch.stack([head.fields[n] for n in names]), GRID_LOW_MM, GRID_STEP_MM)
+    values = sample(table, points)
+    return values.transpose(0, 1).contiguous()
 
 
-def _voxels(head: Head, f: dict[str, torch.Tensor], pixel: float):
-    """HU, share of brain and shares of bleeds at single points (all (M,))."""
+def _paint(hu: torch.Tensor, value: float | torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
+    return hu + (value - hu) * amount
+
+
+def _outside(head: Head, f: dict[str, torch.Tensor], pixel: float) -> torch.Tensor:
+    """HU of scalp, bone, face and air at single points (M,)."""
+    n = head.numbers
+    width = max(1.0, pixel)
+    # Bone: two dense tables with the diploe between them.
+    deep = torch.minimum(f["bone"], -f["depth"])
+    bone_hu = n["cortical"] + (n["diploe"] - n["cortical"]) * step(deep - 1.8, 1.6) + 120 * f["fine"]
+    hu = _paint(f["soft"], bone_hu, step(f["bone"], width))
+    hu = _paint(hu, AIR, step(f["air"], width))
+    return _paint(torch.full_like(hu, AIR), hu, step(f["skin"], width))
+
+
+def _inside(head: Head, f: dict[str, torch.Tensor], pixel: float):
+    """HU, share of the brain case, share of brain and shares of bleeds at single points (M,)."""
     anatomy = load_anatomy(str(head.device))
     n = head.numbers
     width = max(1.0, pixel)
@@ -90,37 +133,24 @@ def _voxels(head: Head, f: dict[str, torch.Tensor], pixel: float):
     tissue = gray + white
     space = brain_space(tissue, ventricle, depth, n)
     csf = space.csf
-    share = (white / (tissue + 1e-3)).clamp_(0, 1)
-    hu = n["gray"] + (n["white"] - n["gray"]) * share + f["change"]
-    hu = hu + (n["csf"] - hu) * csf
-
-    def paint(hu: torch.Tensor, value: float | torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
-        return hu + (value - hu) * amount
-
-    hu = paint(hu, n["vessel"], step(f["vessel"], width) * step(csf - 0.2, 0.4))
+    hu = n["gray"] + (n["white"] - n["gray"]) * (white / (tissue + 1e-3)).clamp_(0, 1) + f["change"]
+    hu = _paint(hu, n["csf"], csf)
+    hu = _paint(hu, n["vessel"], step(f["vessel"], width) * step(csf - 0.2, 0.4))
     falx = step(n["falx_mm"] - f["midline"].abs(), width) * step(f["falx"], 3.0)
     tent = step(n["tent_mm"] - f["tent"].abs(), width) * step(f["tent_region"], 3.0)
     dura = torch.maximum(falx * n["falx_share"], tent * n["tent_share"])
     dura = torch.maximum(dura, step(n["dura_mm"] - depth, width) * 0.8)
-    hu = paint(hu, n["dura"], dura)
-    hu = paint(hu, n["sinus"], step(f["sinus"], width) * step(depth + 0.5, 1.0))
+    hu = _paint(hu, n["dura"], dura)
+    hu = _paint(hu, n["sinus"], step(f["sinus"], width) * step(depth + 0.5, 1.0))
     blood, left = [], torch.ones_like(hu)
     for bleed in head.bleeds:  # what an earlier bleed took, a later one can't
         blood.append(share_of_space(bleed, f[bleed.field], space, width) * left)
         left = left - blood[-1]
-    hu = paint(hu, n["calcification"], step(f["calcification"], width))
-
-    outside = f["soft"]
-    # Bone: two dense tables with the diploe between them.
-    deep = torch.minimum(f["bone"], -f["depth"])
-    bone_hu = n["cortical"] + (n["diploe"] - n["cortical"]) * step(deep - 1.8, 1.6) + 120 * f["fine"]
-    outside = paint(outside, bone_hu, step(f["bone"], width))
-    outside = paint(outside, AIR, step(f["air"], width))
-    outside = paint(torch.full_like(outside, AIR), outside, step(f["skin"], width))
+    calcified = step(f["calcification"], width)
+    hu = _paint(hu, n["calcification"], calcified)
     inside = step(depth, width)
-    hu = paint(outside, hu, inside)
     inner_bone = step(f["inner_bone"], width)
-    hu = paint(hu, n["base_bone"] + 150 * f["fine"], inner_bone)
+    hu = _paint(hu, n["base_bone"] + 150 * f["fine"], inner_bone)
     brain = inside * (1 - inner_bone) * step(f["bz"] + 66, 2.0)
-    keep = brain * (1 - step(f["calcification"], width))
-    return hu, brain, [b * keep for b in blood]
+    keep = brain * (1 - calcified)
+    return hu, inside, brain, [b * keep for b in blood]

@@ -65,9 +65,9 @@ def draw_scanner(r: Draws, exported: float = 0.0) -> Scanner:
         saturated = (-1000.0, 1000.0) if r.chance(0.7) else window
     sharp = r.chance(0.2)
     return Scanner(
-        noise_hu=min(14.0, r.log_uniform(1.2, 7.0) * (1.6 if sharp else 1.0)),
+        noise_hu=min(14.0, r.log_uniform(1.3, 7.0) * (1.8 if sharp else 1.0)),
         kernel_mm=r.uniform(0.25, 0.45) if sharp else r.uniform(0.4, 1.0),
-        edge=r.uniform(0.3, 1.3) if sharp else max(0.0, r.normal(0.0, 0.2)),
+        edge=r.uniform(0.05, 0.5) if sharp else max(0.0, r.normal(0.0, 0.06)),
         noise_power=r.uniform(0.2, 1.2),
         hardening=max(0.0, r.normal(0.35, 0.35)),
         streak_hu=r.log_uniform(0.1, 2.5),
