@@ -46,6 +46,8 @@ class Bleed:
         softness: width of its edge in units of the level.
         spares_csf: 1 where it leaves sulci free, 0 where it fills them.
         mottle_hu: SD of HU within the clot.
+        settled_hu: half the step in HU across a fluid level, denser toward the back; 0 for none.
+        settled_at: atlas height of that level on the axis from back to front.
     """
 
     subtype: str
@@ -58,6 +60,8 @@ class Bleed:
     softness: float
     spares_csf: float
     mottle_hu: float
+    settled_hu: float = 0.0
+    settled_at: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -138,10 +142,22 @@ def add_bleeds(
     for bleed in plan:
         space = _space(head)
         head, placed, level = build[bleed.subtype](head, bleed, space, taken, r)
+        placed = _settle(placed, level, head, r)
         share = share_of_space(placed, level, _space(head), GRID_STEP_MM)
         taken = (taken + share).clamp_(max=1.0)
         head = replace(head.with_fields(**{bleed.field: level}), bleeds=(*head.bleeds, placed))
     return head
+
+
+def _settle(bleed: Bleed, level: torch.Tensor, head: Head, r: Draws) -> Bleed:
+    """Let the cells of some larger collections sink: plasma in front, a denser layer behind."""
+    rate = {"SDH": 0.3, "IPH": 0.15, "EDH": 0.1}.get(bleed.subtype, 0.0)
+    inside = (level > 0) & (head.fields["depth"] > 0)
+    if not r.chance(rate) or bleed.volume_ml < 8 or not inside.any():
+        return bleed
+    heights = head.fields["by"][inside]
+    at = float(heights.quantile(r.uniform(0.25, 0.75))) if heights.numel() < 1_000_000 else float(heights.mean())
+    return replace(bleed, settled_hu=r.uniform(3.0, 12.0), settled_at=at)
 
 
 def _space(head: Head) -> Space:

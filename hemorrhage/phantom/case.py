@@ -260,7 +260,7 @@ def draw_slices(
         clean = drawing.hu * (1 - blood.sum(0))
         pieces.append(
             (average(drawing.hu), average(clean), average(drawing.brain), average(blood),
-             average(blood * drawing.variation))
+             average(drawing.variation))
         )  # fmt: skip
     perfect, clean, brain, blood, varied = (torch.cat(p, -3) for p in zip(*pieces, strict=True))
     label, reached = _label(head, blood, brain, voxel_volume_ml(affine) if whole else None)
@@ -268,7 +268,7 @@ def draw_slices(
     for n, bleed in enumerate(head.bleeds):
         inside = label == bleed.index
         density = _density(bleed.density_hu, blood[n][inside], perfect[inside])
-        hu = hu + density * blood[n] + bleed.mottle_hu * varied[n]
+        hu = hu + density * blood[n] + varied[n]
     return Slices(hu, label, brain, affine, thickness, reached, head)
 
 

@@ -72,7 +72,7 @@ def draw_face(points: Points, fine: torch.Tensor, middle: torch.Tensor, r: Draws
     eye = (32 + j(), 64 + j(2), -35 + j(2))
     apex = (15.0, 20.0, -27.0)
     orbit = capsule(side, apex, (33 + j(), 70, -35), 3, 19 + j())
-    wall = torch.minimum(orbit + 3.0, torch.minimum(-orbit, 71 - y))  # a shell of 3 mm, open in front
+    wall = torch.minimum(orbit + 2.0, torch.minimum(-orbit + 0.3, 69 - y))  # a thin shell, open in front
     globe = ellipsoid(side, eye, (12.2 + j(0.6), 12.2 + j(0.6), 12))
     lens = ellipsoid(side, (eye[0], eye[1] + 9, eye[2]), (4.5, 2.6, 4.5))
     nerve = capsule(side, apex, eye, 2.2)
@@ -99,10 +99,10 @@ def draw_face(points: Points, fine: torch.Tensor, middle: torch.Tensor, r: Draws
     air = _union(sphenoid, ethmoid, maxillary, frontal, nose, throat, mastoid, middle_ear, canal)
 
     petrous = capsule(side, (56, -36 + j(2), -40), (14, -17 + j(2), -38), 12, 7)
-    clivus = capsule(points, (0, 0, -36), (0, -26, -66), 8, 6)
+    clivus = capsule(points, (0, -2, -40), (0, -26, -66), 6.5, 6)
     shells = _union(
         torch.minimum(sphenoid + 2.5, -sphenoid + 6),
-        torch.minimum(maxillary + 2.2, -maxillary + 6),
+        torch.minimum(maxillary + 1.4, -maxillary + 6),
         torch.minimum(frontal + 3.0, -frontal + 6),
     )
     septum = torch.minimum(1.1 - x.abs(), box(points, (0, 50, -58), (2, 26, 22)))

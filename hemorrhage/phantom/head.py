@@ -108,7 +108,7 @@ def draw_head(r: Draws) -> Head:
     face = _face_below((x, y, z), fine, middle, r)
     outside = -depth
     broad = r.smooth(shape, (5, 5, 5))
-    thickness = r.uniform(3.5, 8.0) * (1 + 0.2 * broad).clamp(min=0.4)
+    thickness = r.uniform(3.0, 6.8) * (1 + 0.18 * broad).clamp(min=0.4)
     thickness = thickness * (1 + r.uniform(0.0, 0.5) * step(-y - 70, 30) * step(z + 35, 20))
     # Thin at the temple and over the orbits, none where the cord leaves.
     base = step(-18 - z - 0.2 * y, 12)
@@ -148,7 +148,7 @@ def draw_head(r: Draws) -> Head:
         "tent_mm": r.uniform(0.2, 0.7), "tent_share": r.uniform(0.1, 0.8),
         "dura_mm": r.uniform(0.4, 1.6),
         "sinus": r.uniform(58, 72) if dense else r.uniform(44, 62), "vessel": r.uniform(38, 62),
-        "calcification": r.log_uniform(90, 450),
+        "calcification": 2600.0 if r.chance(0.015) else r.log_uniform(90, 450),
         "cortical": r.uniform(1150, 1800), "diploe": r.uniform(350, 950), "base_bone": r.uniform(600, 1300),
         "rough_mm": r.uniform(0.1, 0.9), "rough_fine_mm": r.uniform(0.0, 0.7),
     }  # fmt: skip

@@ -30,7 +30,7 @@ class Drawing:
         hu: HU of a perfect scanner without blood.
         brain: share of the intracranial space, 0 to 1.
         blood: (B, K, I, J) share of each bleed of the head, 0 to 1, their sum at most 1.
-        variation: (K, I, J) noise of unit SD within clots.
+        variation: (B, K, I, J) HU by which each bleed differs from its mean, times its share.
     """
 
     hu: torch.Tensor
@@ -81,7 +81,9 @@ def draw_planes(
         hu=hu.reshape(shape),
         brain=whole(brain_within),
         blood=torch.stack([whole(b) for b in blood_within]) if head.bleeds else empty,
-        variation=whole(0.7 * f["middle"] + 0.7 * f["fine"]) if head.bleeds else empty,
+        variation=torch.stack([whole(v * b) for v, b in zip(_mottle(head, f), blood_within, strict=True)])
+        if head.bleeds
+        else empty,
     )
 
 
@@ -121,6 +123,12 @@ def _outside(head: Head, f: dict[str, torch.Tensor], pixel: float) -> torch.Tens
     hu = _paint(f["soft"], bone_hu, step(f["bone"], width))
     hu = _paint(hu, AIR, step(f["air"], width))
     return _paint(torch.full_like(hu, AIR), hu, step(f["skin"], width))
+
+
+def _mottle(head: Head, f: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    """HU by which each bleed differs from its mean at single points: texture, and a fluid level where it has one."""
+    noise = 0.7 * f["middle"] + 0.7 * f["fine"]
+    return [b.mottle_hu * noise + b.settled_hu * ((b.settled_at - f["by"]) / 2.5).clamp(-1, 1) for b in head.bleeds]
 
 
 def _inside(head: Head, f: dict[str, torch.Tensor], pixel: float):
