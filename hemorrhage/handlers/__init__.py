@@ -8,6 +8,7 @@ from hemorrhage.handlers.plateau import StopOnPlateau
 from hemorrhage.handlers.progress import ScanProgress
 from hemorrhage.handlers.reseed import ReseedEveryEpoch
 from hemorrhage.handlers.scan_writer import ScanWriter
+from hemorrhage.handlers.shared import Shared
 from hemorrhage.handlers.volume_error import VolumeError
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "ReseedEveryEpoch",
     "ScanProgress",
     "ScanWriter",
+    "Shared",
     "StopAfter",
     "StopOnBadLoss",
     "StopOnPlateau",

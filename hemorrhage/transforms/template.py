@@ -17,6 +17,7 @@ from monai.transforms import InvertibleTransform, MapTransform, SpatialResample
 from monai.utils import TraceKeys, ensure_tuple_rep
 
 from hemorrhage.errors import add_warnings
+from hemorrhage.geometry import voxel_sizes_mm
 from hemorrhage.registration import Alignment, Template, align_to_template
 
 __all__ = ["ALIGNMENT_META_KEY", "RigidToTemplated", "recorded_alignment"]
@@ -50,6 +51,8 @@ class RigidToTemplated(MapTransform, InvertibleTransform):
         image_key: the image that is aligned, in HU.
         brain_key: its brain mask, > 0 inside.
         mode: interpolation of each key, "bilinear" for images and "nearest" for masks.
+        spacing_mm: voxel size of the result over the template's field of view; None keeps the template's own. A
+            coarser grid serves networks that must be small.
         allow_missing_keys: skip keys that are missing.
 
     Raises:
@@ -64,11 +67,13 @@ class RigidToTemplated(MapTransform, InvertibleTransform):
         image_key: str = "image",
         brain_key: str = "brain",
         mode: str | Sequence[str] = "bilinear",
+        spacing_mm: float | None = None,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         image = nib.load(fspath(template))
         self.template = Template(np.asarray(image.dataobj, dtype=np.float32), image.affine)
+        self.shape, self.affine = _grid(self.template, spacing_mm)
         self.image_key = image_key
         self.brain_key = brain_key
         self.mode = ensure_tuple_rep(mode, len(self.keys))
@@ -110,7 +115,7 @@ class RigidToTemplated(MapTransform, InvertibleTransform):
         moved = MetaTensor(image.as_tensor(), meta=deepcopy(image.meta), applied_operations=image.applied_operations)
         moved.affine = rigid @ own_affine
         with self._resample.trace_transform(False):
-            out = self._resample(moved, torch.from_numpy(self.template.affine), self.template.hu.shape, mode=mode)
+            out = self._resample(moved, torch.from_numpy(self.affine), self.shape, mode=mode)
         out = _as_type_of(out, image)
         extra = {"own_affine": own_affine, "rigid": rigid, "mode": mode}
         return self.push_transform(out, orig_size=tuple(image.shape[1:]), extra_info=extra)
@@ -126,6 +131,19 @@ class RigidToTemplated(MapTransform, InvertibleTransform):
         out = _as_type_of(out, image)
         out.affine = own_affine
         return out
+
+
+def _grid(template: Template, spacing_mm: float | None) -> tuple[tuple[int, ...], np.ndarray]:
+    """Shape and affine that cover the template's field of view with voxels of ``spacing_mm``."""
+    if spacing_mm is None:
+        return template.hu.shape, template.affine
+    ratio = spacing_mm / voxel_sizes_mm(template.affine)
+    shape = tuple(int(n) for n in np.round(np.array(template.hu.shape) / ratio))
+    step = np.eye(4)
+    step[:3, :3] = np.diag(ratio)
+    # Both grids share their center, not the center of their first voxel.
+    step[:3, 3] = (np.array(template.hu.shape) - 1) / 2 - ratio * (np.array(shape) - 1) / 2
+    return shape, template.affine @ step
 
 
 def _as_type_of(resampled: MetaTensor, image: MetaTensor) -> MetaTensor:

@@ -20,13 +20,13 @@ class TimedCompose(Compose):
     """
 
     def __call__(self, input_: dict[str, Any], **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        """Apply all transforms to ``input_`` in turn; arguments as for ``Compose``."""
-        if kwargs:
+        """Apply all transforms to ``input_`` in turn; a part of them (``start``, ``end``) is not timed."""
+        if "start" in kwargs or "end" in kwargs:
             return super().__call__(input_, **kwargs)
         data, seconds = dict(input_), dict(input_.get(SECONDS_KEY, {}))
         for index, transform in enumerate(self.transforms):
             start = time.perf_counter()
-            data = super().__call__(data, start=index, end=index + 1)
+            data = super().__call__(data, start=index, end=index + 1, **kwargs)
             name = type(transform).__name__
             seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - start
         return {**data, SECONDS_KEY: seconds}

@@ -1,0 +1,229 @@
+"""Every shipped config, shrunk by overrides alone and run from a working directory that is not the bundle's."""
+
+import json
+import os
+import subprocess
+import sys
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from conftest import ROOT, SMALL
+from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.bundle import run as run_bundle
+
+from hemorrhage.networks import VNet
+
+TINY = {
+    **SMALL,
+    "cases_per_epoch": 2,
+    "batch_size": 1,
+    "max_epochs": 1,
+    "validate#phantoms#length": 2,
+    "learning_rate": 1e-3,
+}
+
+
+def config(*names):
+    paths = [str(ROOT / "configs" / f"{name}.yaml") for name in names]
+    return paths[0] if len(paths) == 1 else paths
+
+
+@pytest.fixture
+def weights(tmp_path):
+    torch.manual_seed(0)
+    torch.save(VNet(width=2).state_dict(), tmp_path / "weights.pt")
+    return str(tmp_path / "weights.pt")
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    folder = tmp_path / "else where"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_every_config_is_run_here():
+    shipped = {p.stem for p in (ROOT / "configs").glob("*.yaml")}
+    assert shipped == {"inference", "train", "evaluate", "multi_gpu_train"}
+
+
+@pytest.mark.parametrize(("name", "kind"), [("inference", "infer"), ("train", "train")])
+def test_properties_are_complete(name, kind, elsewhere):
+    workflow = ConfigWorkflow(config(name), workflow_type=kind, **SMALL)
+    workflow.initialize()
+    assert workflow.check_properties() == []
+
+
+def test_shared_blocks_are_equal():
+    train, inference = (yaml.safe_load((ROOT / f"configs/{n}.yaml").read_text()) for n in ("train", "inference"))
+    for key in ("network_def", "network", "bundle_root", "template", "spacing_mm", "precision", "device"):
+        assert train[key] == inference[key], key
+    for key in ("threshold", "smallest_bleed_mm3"):
+        assert yaml.safe_load((ROOT / "configs/evaluate.yaml").read_text())[key] == inference[key], key
+    steps = {t["_target_"]: t for t in inference["preprocessing"]["transforms"]}
+    for step in [*train["prepare"], *train["normalize"]]:
+        if step["keys"] == "image":
+            assert steps[step["_target_"]] == step
+    assert steps["hemorrhage.transforms.template.RigidToTemplated"]["spacing_mm"] == "@spacing_mm"
+
+
+def test_metadata_is_one_file_and_names_the_versions_installed():
+    assert (ROOT / "metadata.json").resolve() == (ROOT / "configs/metadata.json").resolve()
+    meta = json.loads((ROOT / "configs/metadata.json").read_text())
+    import hemorrhage
+
+    assert meta["version"] == hemorrhage.__version__
+    assert meta["version"] in meta["changelog"]
+    assert torch.__version__.split("+")[0] == meta["pytorch_version"]
+
+
+def test_inference_writes_every_file_of_every_scan(study, weights, elsewhere):
+    arguments = {"dataset_dir": str(study / "ct_scans"), "output_dir": "out", "checkpoint": weights, **SMALL}
+    run_bundle(config_file=config("inference"), **arguments)
+    assert sorted(p.name for p in (elsewhere / "out").iterdir() if p.is_dir()) == [f"{n:03d}" for n in range(49, 55)]
+    scan = nib.load(study / "ct_scans/049.nii.gz")
+    for name, kind in (("hemorrhage", np.uint8), ("brain", np.uint8), ("probability", np.int16)):
+        image = nib.load(elsewhere / f"out/049/{name}.nii.gz")
+        assert image.shape == scan.shape
+        assert np.allclose(image.affine, scan.affine, atol=1e-4)
+        assert image.get_data_dtype() == kind
+    probability = nib.load(elsewhere / "out/049/probability.nii.gz").get_fdata()
+    assert probability.min() >= 0
+    assert 0 < probability.max() <= 1
+    assert (elsewhere / "out/049/overlay.png").stat().st_size > 10_000
+    findings = json.loads((elsewhere / "out/049/findings.json").read_text())
+    assert {"LoadImaged", "BrainMaskd", "RigidToTemplated", "network", "Invertd", "write"} <= set(findings["seconds"])
+    assert findings["input"]["file"] == "049.nii.gz"
+    assert len(findings["weights"]["sha256"]) == 64
+    table = pd.read_csv(elsewhere / "out/findings.csv", dtype={"name": str})
+    assert table["name"].tolist() == [f"{n:03d}" for n in range(49, 55)]
+
+    # What is there is kept; what is missing is made.
+    before = (elsewhere / "out/050/findings.json").stat().st_mtime_ns
+    (elsewhere / "out/051/findings.json").unlink()
+    for file in (elsewhere / "out/051").iterdir():
+        file.unlink()
+    (elsewhere / "out/051").rmdir()
+    run_bundle(config_file=config("inference"), **arguments)
+    assert (elsewhere / "out/050/findings.json").stat().st_mtime_ns == before
+    assert (elsewhere / "out/051/hemorrhage.nii.gz").exists()
+
+
+def test_one_bad_scan_does_not_stop_the_others(study, weights, tmp_path):
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    (scans / "good.nii.gz").symlink_to(study / "ct_scans/049.nii.gz")
+    (scans / "bad.nii.gz").write_bytes((study / "ct_scans/050.nii.gz").read_bytes()[:5000])
+    decoy = tmp_path / "hemorrhage"  # must not be taken for ours
+    decoy.mkdir()
+    (decoy / "__init__.py").write_text("raise RuntimeError('the wrong package')")
+    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", config("inference")]
+    command += ["--dataset_dir", "scans", "--output_dir", "out", "--checkpoint", weights, "--spacing_mm", "3.0"]
+    command += ["--network_def#width", "2", "--device", "$torch.device('cpu')"]
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 2, done.stderr
+    assert (tmp_path / "out/good/hemorrhage.nii.gz").exists()
+    assert not (tmp_path / "out/bad").exists()
+    assert "error[E_TRUNCATED]" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    table = pd.read_csv(tmp_path / "out/findings.csv").set_index("name")
+    assert "E_TRUNCATED" in table.loc["bad", "error"]
+    assert np.isfinite(table.loc["good", "volume_ml"])
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["findings.csv", "good"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({}, "E_NOT_FOUND] --dataset_dir"),
+        ({"dataset_dir": "nowhere"}, "E_NOT_FOUND"),
+        ({"dataset_dir": "."}, "E_NO_SCANS"),
+        ({"dataset_dir": "STUDY", "checkpoint": "none.pt"}, "E_WEIGHTS"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(overrides, message, study, elsewhere, capsys):
+    overrides = {k: str(study / "ct_scans") if v == "STUDY" else v for k, v in overrides.items()}
+    with pytest.raises(SystemExit) as exit_:
+        run_bundle(config_file=config("inference"), **SMALL, **overrides)
+    assert exit_.value.code == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert message in said[-1]
+    assert not (elsewhere / "results").exists()
+
+
+def test_the_result_of_another_scan_is_never_taken_for_this_one(study, weights, elsewhere, capsys):
+    scans = elsewhere / "scans"
+    scans.mkdir()
+    (scans / "a.nii.gz").write_bytes((study / "ct_scans/049.nii.gz").read_bytes())
+    arguments = {"dataset_dir": "scans", "output_dir": "out", "checkpoint": weights, **SMALL}
+    run_bundle(config_file=config("inference"), **arguments)
+    (scans / "a.nii.gz").write_bytes((study / "ct_scans/050.nii.gz").read_bytes())
+    with pytest.raises(SystemExit):
+        run_bundle(config_file=config("inference"), **arguments)
+    assert "E_OTHER_INPUT" in capsys.readouterr().err
+    run_bundle(config_file=config("inference"), **arguments, overwrite=True)
+
+
+@pytest.mark.parametrize("run_id", [None, "training"])
+def test_training_on_phantoms_runs_without_any_file(run_id, elsewhere):
+    run_bundle(run_id=run_id, config_file=config("train"), output_dir="run", **TINY)
+    assert {"model.pt", "last.pt", "curves.csv", "curves.png", "tensorboard"} <= {
+        p.name for p in (elsewhere / "run").iterdir()
+    }
+    assert all(isinstance(v, torch.Tensor) for v in torch.load(elsewhere / "run/model.pt", weights_only=True).values())
+
+
+def test_training_and_evaluation_on_files(study, elsewhere):
+    run_bundle(config_file=config("train"), dataset_dir=str(study), output_dir="run", **TINY)
+    assert any((elsewhere / "run/cache").iterdir())
+    overrides = {k: v for k, v in TINY.items() if k != "validate#phantoms#length"}
+    run_bundle(
+        config_file=config("train", "evaluate"),
+        dataset_dir=str(study),
+        checkpoint="run/model.pt",
+        output_dir="scores",
+        fold=0,
+        **overrides,
+    )
+    rows = pd.read_csv(elsewhere / "scores/val_volume_error_raw.csv", sep=None, engine="python")
+    assert len(rows) == 2  # six patients, five folds: the first and the sixth
+    # The untrained network marks nothing: the error of the bleeding case is its whole volume, that of the other none.
+    errors = rows.iloc[:, 1].astype(float).sort_values().tolist()
+    truth = nib.load(study / "masks/049.nii.gz")
+    assert errors[0] == pytest.approx(-truth.get_fdata().sum() * 1.5 * 1.5 * 5 / 1000, rel=0.02)
+
+
+def test_several_processes_train_together(tmp_path):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command += ["-m", "monai.bundle", "run", "--config_file", json.dumps(config("train", "multi_gpu_train"))]
+    command += [
+        "--output_dir",
+        "run",
+        *[a for k, v in {**TINY, "cases_per_epoch": 4}.items() if k != "device" for a in (f"--{k}", str(v))],
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    curves = pd.read_csv(tmp_path / "run/curves.csv")
+    assert np.isfinite(curves["val_loss"]).all()
+    saved = torch.load(tmp_path / "run/last.pt", weights_only=True)
+    assert saved["iteration"] == 2  # four cases, two processes, one each a step
+    assert not any(name.startswith("module.") for name in saved["network"])
+
+
+def test_resume_goes_on(elsewhere):
+    run_bundle(config_file=config("train"), output_dir="run", **TINY)
+    run_bundle(config_file=config("train"), output_dir="run", resume=True, **{**TINY, "max_epochs": 2})
+    assert pd.read_csv(elsewhere / "run/curves.csv")["epoch"].tolist() == [1, 2]
+
+
+def test_configs_parse_without_the_runner():
+    parser = ConfigParser()
+    parser.read_config(str(ROOT / "configs/inference.yaml"))
+    assert parser.get_parsed_content("bundle_root") == "."
