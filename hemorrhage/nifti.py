@@ -14,12 +14,10 @@ from hemorrhage.errors import ScanError, ScanWarning, printable
 from hemorrhage.hounsfield import check_hu, coverage_warnings, fill_nonfinite
 from hemorrhage.nifti_affine import read_affine
 from hemorrhage.straighten import straighten_sheared
-from hemorrhage.volume import Volume
+from hemorrhage.volume import MAX_VOXELS, Volume
 
-__all__ = ["MAX_VOXELS", "read_nifti"]
+__all__ = ["read_nifti"]
 
-# Two thousand slices of 512 x 512: ten times a thin head CT.
-MAX_VOXELS = 512 * 512 * 2000
 # Deflate cannot pack tighter than 1032 to 1.
 _MAX_RATIO = 1040
 # Some writers round files up to a block; more than this behind the voxels means that the header does not fit them.

@@ -13,6 +13,7 @@ from monai.data import ImageReader
 from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
 
 from hemorrhage.dicom.importer import read_series
+from hemorrhage.dicom.isolated import import_series_isolated
 from hemorrhage.errors import ScanError, add_warnings
 from hemorrhage.nifti import read_nifti
 from hemorrhage.volume import Volume
@@ -34,6 +35,7 @@ class HeadCTReader(ImageReader):
         assume_ras: see :func:`hemorrhage.nifti.read_nifti`.
         hu_offset: see :func:`hemorrhage.hounsfield.check_hu`.
         series_uid: the DICOM series to read where a folder holds several.
+        isolate: decode DICOM in a process of its own, so that no file can take this one down; costs about a second.
     """
 
     def __init__(
@@ -42,12 +44,14 @@ class HeadCTReader(ImageReader):
         assume_ras: bool = False,
         hu_offset: float = 0.0,
         series_uid: str | None = None,
+        isolate: bool = True,
     ) -> None:
         super().__init__()
         self.min_slices = min_slices
         self.assume_ras = assume_ras
         self.hu_offset = hu_offset
         self.series_uid = series_uid
+        self.isolate = isolate
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
         """True for one path: the content decides, never the name."""
@@ -90,5 +94,7 @@ class HeadCTReader(ImageReader):
 
     def _read_one(self, path: Path) -> Volume:
         if path.is_dir() or path.suffix.lower() == ".dcm":
+            if self.isolate:
+                return import_series_isolated(path, series_uid=self.series_uid, min_slices=self.min_slices).volume
             return read_series(path, series_uid=self.series_uid, min_slices=self.min_slices)
         return read_nifti(path, assume_ras=self.assume_ras, hu_offset=self.hu_offset, min_slices=self.min_slices)

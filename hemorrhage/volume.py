@@ -9,10 +9,12 @@ import numpy as np
 
 from hemorrhage.errors import ScanWarning
 
-__all__ = ["HU_MAX", "HU_MIN", "Volume"]
+__all__ = ["HU_MAX", "HU_MIN", "MAX_VOXELS", "Volume"]
 
 HU_MIN = -1024
 HU_MAX = 3071
+# Two thousand slices of 512 x 512: ten times a thin head CT.
+MAX_VOXELS = 512 * 512 * 2000
 
 
 @dataclass(frozen=True)

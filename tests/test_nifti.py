@@ -15,8 +15,8 @@ from analytic_head import BLEED, BLEED_ML, BRAIN, centered_affine, grid_points, 
 
 from hemorrhage.errors import ScanError
 from hemorrhage.geometry import shear_degrees, voxel_volume_ml
-from hemorrhage.nifti import MAX_VOXELS, read_nifti
-from hemorrhage.volume import Volume
+from hemorrhage.nifti import read_nifti
+from hemorrhage.volume import MAX_VOXELS, Volume
 
 SHAPE = (48, 56, 38)
 STEPS = np.diag([4.0, 4.0, 5.0])

@@ -71,8 +71,12 @@ def slices_of(header: FileHeader) -> list[Slice]:
     """
     try:
         return _checked_slices(header)
-    except ScanError:
+    except (ScanError, MemoryError):
         raise
+    except RecursionError as fault:
+        raise ScanError(
+            "E_BOMB", header.name, "its header is nested beyond reason", "Do not open this file."
+        ) from fault
     except Exception as fault:  # entries are decoded when they are looked at, and damaged ones raise what they like
         raise ScanError(
             "E_FILE_UNREADABLE", header.name, f"its header is damaged ({type(fault).__name__})", _AGAIN

@@ -16,11 +16,10 @@ from hemorrhage.dicom.positions import Stack, find_missing, stack_positions
 from hemorrhage.dicom.scan_folder import read_headers
 from hemorrhage.dicom.series import choose_series, drop_copies, refuse_mixtures
 from hemorrhage.dicom.slice_map import SliceMap
-from hemorrhage.errors import ScanError, ScanWarning
+from hemorrhage.errors import EXIT_RESOURCE, ScanError, ScanWarning
 from hemorrhage.hounsfield import check_hu, coverage_warnings
-from hemorrhage.nifti import MAX_VOXELS
 from hemorrhage.straighten import shift_slices
-from hemorrhage.volume import Volume
+from hemorrhage.volume import MAX_VOXELS, Volume
 
 __all__ = ["ImportedSeries", "import_series", "read_series"]
 
@@ -65,6 +64,15 @@ def import_series(folder: str | Path, *, series_uid: str | None = None, min_slic
         ScanError: for a folder that is not one complete head CT series of one patient.
     """
     folder = Path(folder)
+    try:
+        return _import_series(folder, series_uid, min_slices)
+    except MemoryError as fault:
+        raise ScanError(
+            "E_BOMB", folder, "its import needs more memory than there is", "Check the files.", EXIT_RESOURCE
+        ) from fault
+
+
+def _import_series(folder: Path, series_uid: str | None, min_slices: int) -> ImportedSeries:
     headers, warnings = read_headers(folder)
     chosen, skipped = choose_series(headers, series_uid, folder)
     slices, copies = drop_copies([s for header in chosen for s in slices_of(header)])
@@ -264,5 +272,5 @@ def _continuity_warnings(hu: np.ndarray, slices: Sequence[Slice]) -> list[ScanWa
     files = tuple(slices[k].header.name for k in out_of_place(hu))
     if not files:
         return []
-    text = f"{len(files)} slices resemble neither neighbor: positions or pixels may have been exchanged."
+    text = f"Slices that resemble neither neighbor: {len(files)}. Positions or pixels may have been exchanged."
     return [ScanWarning("W_ORDER", text, files[:5], {"slices": len(files)})]

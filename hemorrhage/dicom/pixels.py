@@ -55,8 +55,8 @@ def _stored(one: Slice) -> np.ndarray:
                 "E_CODEC", name, f"no decoder for {named}", "Install python-gdcm and pyjpegls, or export uncompressed."
             ) from fault
         raise _damaged(name, fault) from fault
-    except MemoryError as fault:
-        raise ScanError("E_BOMB", name, "its pixels need more memory than there is", "Check the file.", 4) from fault
+    except MemoryError:
+        raise
     except Exception as fault:  # decoders of four libraries raise what they like on damaged bytes
         raise _damaged(name, fault) from fault
     stored = stored.reshape((-1, *stored.shape[-2:]))

@@ -23,7 +23,6 @@ __all__ = ["FileHeader", "read_dataset", "read_headers"]
 
 _MAX_FILE_BYTES = 2 << 30
 _MAX_INFLATED_BYTES = 256 << 20
-_MAX_HEADER_BYTES = 64 << 20
 _AGAIN = "Export or copy the series again."
 _PIXEL_DATA = Tag("PixelData")
 _KNOWN_VR = frozenset(VR)
@@ -209,12 +208,10 @@ def read_dataset(path: Path, name: str, *, headers_only: bool = False) -> pydico
             if headers_only:
                 _convert_texts(dataset)
             return dataset
-    except ScanError:
+    except (ScanError, MemoryError):
         raise
-    except (RecursionError, MemoryError) as fault:
-        raise ScanError(
-            "E_BOMB", name, "its header is nested or sized beyond reason", "Do not open this file."
-        ) from fault
+    except RecursionError as fault:
+        raise ScanError("E_BOMB", name, "its header is nested beyond reason", "Do not open this file.") from fault
     except Exception as fault:  # the parser has no base class for what damaged bytes make it raise
         raise ScanError("E_FILE_UNREADABLE", name, f"its header is damaged ({type(fault).__name__})", _AGAIN) from fault
 
