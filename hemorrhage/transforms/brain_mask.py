@@ -19,7 +19,6 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from scipy import ndimage
-from scipy.spatial import ConvexHull, QhullError
 
 from hemorrhage.errors import ScanError, ScanWarning, add_warnings
 from hemorrhage.geometry import voxel_sizes_mm
@@ -100,7 +99,7 @@ def _coarsen(hu: np.ndarray, sizes: np.ndarray) -> _Coarse:
         hu=blocks.mean((1, 3, 5)),
         bone_share=(blocks > BONE_HU).mean((1, 3, 5), dtype=np.float32),
         sizes=sizes * factors,
-        factors=factors
+        factors=factors,
     )
 
 
@@ -162,7 +161,7 @@ def _inside(coarse: _Coarse, skull: np.ndarray, name: str) -> np.ndarray:
     opened = _above_foramen(opened, coarse.sizes)
     grown = _grow(opened, ~skull & (coarse.hu > SOFT_HU), coarse.sizes, MARGIN_MM)
     closed = _close(grown, coarse.sizes, CLOSING_MM) & ~skull
-    return _fill_slices(_within_hull(closed, skull, coarse.sizes), skull)
+    return _fill_slices(_within_outline(closed, skull, coarse.sizes), skull)
 
 
 def _not_head(name: str, cause: str) -> ScanError:
@@ -206,25 +205,63 @@ def _bone_contact(inside: np.ndarray, skull: np.ndarray, sizes: np.ndarray) -> t
     return border, border & near
 
 
-def _within_hull(inside: np.ndarray, skull: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Cut what bulges through a gap of the skull: slice by slice, stay within the hull of the border that meets bone.
+def _within_outline(inside: np.ndarray, skull: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Cut what bulges through a gap of the skull, where it has one.
 
-    In a closed skull every border voxel meets bone, so that the hull holds all of ``inside``.
+    Around the middle of each slice the outermost radius at which the brain meets bone is known for most directions;
+    those without bone, and 10 degrees beside them where the edge of the gap misleads, get the radius between their
+    neighbors.
     """
-    _, contact = _bone_contact(inside, skull, sizes)
+    border, contact = _bone_contact(inside, skull, sizes)
+    if _open_cm2(inside, border, contact, sizes) < DEFECT_CM2:
+        return inside
     kept = inside.copy()
-    for k in np.flatnonzero(inside.any((0, 1))):
-        points = np.argwhere(contact[:, :, k])
-        voxels = np.argwhere(inside[:, :, k])
-        try:
-            planes = ConvexHull(points).equations if len(points) >= 10 else None
-        except QhullError:  # all on one line
-            planes = None
-        if planes is None:
+    directions = 72
+    lowest = max(0, _widest(inside) - round(20.0 / sizes[2]))
+    for k in range(lowest, inside.shape[2]):
+        if not inside[:, :, k].any():
             continue
-        outside = (voxels @ planes[:, :2].T + planes[:, 2]).max(1) > 1.0
+        voxels, edge = np.argwhere(inside[:, :, k]), np.argwhere(border[:, :, k])
+        middle = voxels.mean(0)
+        arms, edge_arms = (voxels - middle) * sizes[:2], (edge - middle) * sizes[:2]
+        outward = edge_arms / np.maximum(np.hypot(*edge_arms.T), 1e-6)[:, None]
+        meets = np.zeros(len(edge), dtype=bool)
+        for mm in (2.0, 4.0, 6.0):
+            at = np.rint(edge + outward * mm / sizes[:2]).astype(int)
+            at = np.clip(at, 0, np.array(skull.shape[:2]) - 1)
+            meets |= skull[at[:, 0], at[:, 1], k]
+        if meets.sum() < 10:
+            continue
+        # A head is an ellipse to begin with: in its own axes the radius hardly changes from one direction to the next.
+        to_round = np.linalg.inv(np.linalg.cholesky(np.cov(arms.T) + 1e-3 * np.eye(2))).T
+        arms, edge_arms = arms @ to_round, edge_arms @ to_round
+        radius, edge_radius = np.hypot(*arms.T), np.hypot(*edge_arms.T)
+        sector, edge_sector = (_sector(a, directions) for a in (arms, edge_arms))
+        outline = np.zeros(directions)
+        np.maximum.at(outline, edge_sector[meets], edge_radius[meets])
+        gap = ndimage.maximum_filter1d(outline == 0.0, 5, mode="wrap")
+        known = np.flatnonzero(~gap)
+        if not len(known):
+            continue
+        outline[gap] = np.interp(np.flatnonzero(gap), known, outline[known], period=directions)
+        outside = gap[sector] & (radius > 1.02 * outline[sector])
         kept[voxels[outside, 0], voxels[outside, 1], k] = False
     return kept
+
+
+def _widest(inside: np.ndarray) -> int:
+    return int(inside.sum((0, 1)).argmax())
+
+
+def _open_cm2(inside: np.ndarray, border: np.ndarray, contact: np.ndarray, sizes: np.ndarray) -> float:
+    """Area of the border that no bone bounds, from the widest slice upward: the skull base is full of holes."""
+    above = slice(_widest(inside), None)
+    return float((border & ~contact)[:, :, above].sum() * sizes[:2].mean() * sizes[2]) / 100.0
+
+
+def _sector(arms: np.ndarray, count: int) -> np.ndarray:
+    turn = np.arctan2(arms[:, 1], arms[:, 0]) / (2.0 * np.pi) + 0.5
+    return np.minimum((turn * count).astype(int), count - 1)
 
 
 def _fill_slices(inside: np.ndarray, skull: np.ndarray) -> np.ndarray:
@@ -240,6 +277,8 @@ def _doubts(
     """Refuse what is no head; say what is missing of one."""
     border, contact = _bone_contact(inside, skull, sizes)
     volume_ml = float(inside.sum() * np.prod(sizes)) / 1000.0
+    if volume_ml > NO_HEAD_ML[1]:
+        raise _not_head(name, f"bone surrounds {volume_ml:.0f} mL of soft tissue, a head at most {NO_HEAD_ML[1]}")
     bone_share = float(contact.sum() / max(border.sum(), 1))
     if bone_share < MIN_BONE_SHARE:
         raise _not_head(name, f"bone bounds {bone_share:.0%} of the largest soft region, a skull at least 50%")
@@ -252,16 +291,14 @@ def _doubts(
         text = f"The {missing} of the brain is not covered ({covered_mm:.0f} mm are): volumes are lower bounds."
         numbers = {"covered_mm": covered_mm, "base_cut": float(base_cut), "vertex_cut": float(vertex_cut)}
         warnings.append(ScanWarning("W_COVERAGE", text, numbers=numbers))
-    elif not NO_HEAD_ML[0] <= volume_ml <= NO_HEAD_ML[1]:
+    elif volume_ml < NO_HEAD_ML[0]:
         raise _not_head(name, f"the skull holds {volume_ml:.0f} mL of soft tissue, a head {HEAD_ML[0]} to {HEAD_ML[1]}")
     elif not HEAD_ML[0] <= volume_ml <= HEAD_ML[1]:
         text = f"The skull holds {volume_ml:.0f} mL, outside {HEAD_ML[0]} to {HEAD_ML[1]} mL: a child, or a wrong mask."
         warnings.append(ScanWarning("W_HEAD_SIZE", text, numbers={"brain_ml": volume_ml}))
-    # The skull base is full of holes by nature; from the widest slice upward it is closed.
-    above = slice(int(area_cm2.argmax()), None)
-    open_cm2 = float((border & ~contact)[:, :, above].sum() * sizes[:2].mean() * sizes[2]) / 100.0
+    open_cm2 = _open_cm2(inside, border, contact, sizes)
     if open_cm2 > DEFECT_CM2:
-        text = f"The skull is open over about {open_cm2:.0f} cm2: the brain mask is bounded by a straight line there."
+        text = f"The skull is open over about {open_cm2:.0f} cm2: the brain mask is bounded by a smooth line there."
         warnings.append(ScanWarning("W_SKULL_DEFECT", text, numbers={"open_cm2": open_cm2}))
     head = (ndimage.distance_transform_edt(~inside, sampling=sizes) <= 15.0) & (skull | inside) if sides else inside
     cut = sum(int(head.take(end, axis).sum()) for axis, end in sides)
@@ -279,7 +316,8 @@ def _refine(
     cross = ndimage.generate_binary_structure(3, 1)
     cross[:, :, [0, 2]] = False
     out = np.zeros(hu.shape, dtype=bool)
-    wide = ndimage.binary_dilation(inside, cross)
+    # Only toward bone does the coarse border give way: elsewhere it was drawn, over a foramen or a gap of the skull.
+    wide = inside | (ndimage.binary_dilation(inside, cross) & ndimage.binary_dilation(skull, cross, iterations=2))
     corners = np.argwhere(wide)
     if not len(corners):
         return out

@@ -6,7 +6,7 @@ import json
 from collections.abc import Hashable, Mapping, Sequence
 from copy import deepcopy
 from os import PathLike, fspath
-from typing import Any
+from typing import Any, cast
 
 import nibabel as nib
 import numpy as np
@@ -71,14 +71,14 @@ class RigidToTemplated(MapTransform, InvertibleTransform):
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        image = nib.load(fspath(template))
+        image = nib.nifti1.Nifti1Image.from_filename(fspath(template))
         self.template = Template(np.asarray(image.dataobj, dtype=np.float32), image.affine)
         self.shape, self.affine = _grid(self.template, spacing_mm)
         self.image_key = image_key
         self.brain_key = brain_key
         self.mode = ensure_tuple_rep(mode, len(self.keys))
         # float32: double precision costs twice the time and changes no voxel by more than 1e-3 of a voxel.
-        self._resample = SpatialResample(padding_mode="zeros", align_corners=False, dtype=torch.float32)
+        self._resample = SpatialResample(padding_mode="zeros", align_corners=False, dtype=np.float32)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return ``data`` with every key on the template's grid."""
@@ -146,6 +146,7 @@ def _grid(template: Template, spacing_mm: float | None) -> tuple[tuple[int, ...]
     return shape, template.affine @ step
 
 
-def _as_type_of(resampled: MetaTensor, image: MetaTensor) -> MetaTensor:
+def _as_type_of(resampled: torch.Tensor, image: MetaTensor) -> MetaTensor:
     """MONAI resamples into float32; a mask stays a mask."""
-    return resampled if image.is_floating_point() else resampled.round().to(image.dtype)
+    out = resampled if image.is_floating_point() else resampled.round().to(image.dtype)
+    return cast(MetaTensor, out)
