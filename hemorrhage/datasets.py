@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from monai.data import Dataset, PersistentDataset
+import torch
+from monai.data import CacheDataset, Dataset, PersistentDataset
 from monai.data.utils import pickle_hashing
 from monai.transforms import Compose
 
@@ -87,7 +88,12 @@ class ScanDataset(Dataset):
 
 
 def cases_or_phantoms(
-    data: Sequence[dict[str, Any]], transform: Compose, phantoms: Dataset, cache_dir: str | None = None
+    data: Sequence[dict[str, Any]],
+    transform: Compose,
+    phantoms: Sequence[dict[str, Any]],
+    phantom_transform: Compose,
+    cache_dir: str | None = None,
+    kept_phantoms: int = 0,
 ) -> Dataset:
     """The dataset of a training: the user's own cases, or phantoms where there are none.
 
@@ -95,9 +101,15 @@ def cases_or_phantoms(
         data: cases with "image" and "label"; empty takes the phantoms.
         transform: from files to the network's input. What comes before its first random step is done once a case and
             kept in ``cache_dir``.
-        phantoms: a dataset that makes its cases.
-        cache_dir: folder of the cache; None keeps none.
+        phantoms: a data set that makes its cases, such as :class:`hemorrhage.phantom.TemplatePhantoms`.
+        phantom_transform: from a phantom to the network's input.
+        cache_dir: folder of the cache for files; None keeps none.
+        kept_phantoms: as many phantoms are made at once and kept in memory (up to the first random step), the others
+            each time they are asked for.
     """
-    if not data:
-        return phantoms
-    return PersistentDataset(data, transform, cache_dir, hash_transform=pickle_hashing, track_meta=True)  # type: ignore[arg-type]
+    if data:
+        return PersistentDataset(data, transform, cache_dir, hash_transform=pickle_hashing, track_meta=True)  # type: ignore[arg-type]
+    if kept_phantoms:
+        workers = min(4, torch.get_num_threads())
+        return CacheDataset(phantoms, phantom_transform, cache_num=kept_phantoms, num_workers=workers, copy_cache=False)
+    return Dataset(phantoms, phantom_transform)
