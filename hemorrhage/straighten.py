@@ -80,20 +80,22 @@ def straighten_sheared(
     if degrees <= ORTHOGONAL_DEGREES:
         return hu, affine, []
     axes = affine[:3, :3] / voxel_sizes_mm(affine)
-    # The slices are the planes of the two axes that are at right angles; the third is the one that leans.
-    pairs = {0: (1, 2), 1: (0, 2), 2: (0, 1)}
-    lean = min(pairs, key=lambda k: abs(float(axes[:, pairs[k][0]] @ axes[:, pairs[k][1]])))
-    one, two = pairs[lean]
-    off_right_angle = np.degrees(np.arcsin(abs(float(axes[:, one] @ axes[:, two]))))
-    if off_right_angle > ORTHOGONAL_DEGREES or degrees > _STEEPEST_DEGREES:
+    # The slices are planes of two axes at right angles; the third axis leans. Where two planes qualify, the slices are
+    # those that lie farther apart, and the last axis if the distances are equal.
+    planes = {lean: tuple(axis for axis in range(3) if axis != lean) for lean in range(3)}
+    off = {k: np.degrees(np.arcsin(abs(float(axes[:, a] @ axes[:, b])))) for k, (a, b) in planes.items()}
+    rectangular = [k for k in planes if off[k] <= ORTHOGONAL_DEGREES]
+    if not rectangular or degrees > _STEEPEST_DEGREES:
         raise ScanError(
             "E_AFFINE",
             path,
-            f"the grid is sheared by {degrees:.1f} degrees; its most rectangular plane by {off_right_angle:.2f}",
+            f"the grid is sheared by {degrees:.1f} degrees; its most rectangular plane by {min(off.values()):.2f}",
             "Resample the scan onto a rectangular grid.",
         )
-    step = affine[:3, lean]
     sizes = voxel_sizes_mm(affine)
+    lean = max(rectangular, key=lambda k: (round(float(sizes[k]), 3), k))
+    one, two = planes[lean]
+    step = affine[:3, lean]
     normal = np.cross(axes[:, one], axes[:, two])
     normal *= np.sign(normal @ step)
     per_slice = np.array([step @ axes[:, one] / sizes[one], step @ axes[:, two] / sizes[two]])

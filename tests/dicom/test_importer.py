@@ -13,7 +13,10 @@ import pydicom
 import pytest
 from analytic_head import BLEED_ML, BLEEDS, grid_points, hu_at
 from dicom_phantom import COLUMNS, EVEN, ROWS, SERIES, ds_text, enhanced, pixel_points, series, set_pixels, write
+from monai.data import ITKReader
+from monai.transforms import LoadImage
 from pydicom.dataset import Dataset
+from pydicom.pixels import get_decoder
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -627,6 +630,25 @@ def test_refusals_name_the_files_and_the_numbers(tmp_path: Path, name: str, word
     with pytest.raises(ScanError) as caught:
         read_series(REFUSED[name][1](tmp_path / "ct"))
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_a_missing_decoder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = compressed(tmp_path / "ct", JPEGLSLossless)
+    monkeypatch.setattr(get_decoder(JPEGLSLossless), "_available", {})
+    with pytest.raises(ScanError, match=r"E_CODEC.*JPEG-LS.*pyjpegls"):
+        read_series(folder)
+
+
+@pytest.mark.parametrize("name", ["D67 coronal", "D69 descending", "D72 feet first", "D82 oblique", "D85 prone"])
+def test_itk_puts_every_voxel_at_the_same_place(tmp_path: Path, name: str) -> None:
+    folder = GOOD[name](tmp_path / "ct")
+    ours, theirs = read_series(folder), LoadImage(reader=ITKReader())(str(folder))
+    place = np.linalg.inv(ours.affine) @ theirs.affine.numpy()
+    index = np.indices(theirs.shape).reshape(3, -1)
+    voxel = place[:3, :3] @ index + place[:3, 3:]
+    np.testing.assert_allclose(voxel, np.round(voxel), atol=1e-3)
+    i, j, k = np.round(voxel).astype(int)
+    np.testing.assert_array_equal(ours.hu[i, j, k], theirs.numpy().ravel())
 
 
 def test_two_patients_are_never_named(tmp_path: Path) -> None:
