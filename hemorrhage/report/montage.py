@@ -18,6 +18,7 @@ __all__ = ["montage_slices", "save_montage"]
 
 _BRAIN_WINDOW = (0.0, 80.0)  # level 40, width 80: what a reader sets for acute blood
 _PIXELS = 256
+_MARGIN_MM = 25.0  # skull and scalp around the brain
 _BRAIN_COLOR = (0.2, 0.75, 1.0)
 
 
@@ -50,6 +51,18 @@ def _radiological(volume: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, n
     return turned, edges[[1, 0, 2]]
 
 
+def _head(inside: np.ndarray, edges: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns of the brain with a margin; the air around a head says nothing."""
+    if not inside.any():
+        return slice(None), slice(None)
+    window = []
+    for axis in (0, 1):
+        where = np.flatnonzero(inside.any(axis=(1 - axis, 2)))
+        margin = round(_MARGIN_MM / edges[axis])
+        window.append(slice(max(0, where[0] - margin), where[-1] + margin + 1))
+    return window[0], window[1]
+
+
 def save_montage(
     path: Path,
     hu: np.ndarray,
@@ -73,6 +86,8 @@ def save_montage(
     scan, edges = _radiological(hu, affine)
     blood, _ = _radiological(mask, affine)
     inside, _ = _radiological(brain, affine)
+    window = _head((inside > 0) | (blood > 0), edges)
+    scan, blood, inside = scan[window], blood[window], inside[window]
     slices = montage_slices(blood, inside, most)
     columns = min(5, len(slices))
     rows = -(-len(slices) // columns)
