@@ -34,7 +34,7 @@ BATCH = 8
 
 
 def network() -> torch.nn.Module:
-    """A U-Net of 1.9 million parameters whose bias starts at rare blood, or Dice would first learn to paint everything."""
+    """A U-Net of 1.9 million parameters whose bias starts at rare blood, or Dice would first learn to paint all."""
     net = BasicUNet(spatial_dims=2, in_channels=3, out_channels=1, features=(24, 24, 48, 96, 192, 24), act="relu")
     torch.nn.init.constant_(net.final_conv.bias, -4.5)
     return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -23,7 +23,7 @@ from hemorrhage.subtypes import BY_NAME
 __all__ = ["DOMAINS", "Bleed", "NoRoomError", "Space", "add_bleeds", "brain_space", "rough_depth", "share_of_space"]
 
 DOMAINS = {"EDH": "extra", "SDH": "extra", "SAH": "csf", "IPH": "tissue", "IVH": "ventricle"}
-UNMARKED_MM = 0.9
+UNMARKED_MM = 1.2
 VOXEL_ML = GRID_STEP_MM**3 / 1000.0
 
 
@@ -173,29 +173,32 @@ def _solve(
     space: Space,
     taken: torch.Tensor,
     bounds: tuple[float, float],
-    log: bool = False,
+    width: float = GRID_STEP_MM,
 ) -> torch.Tensor:
-    """Level field whose volume is the wanted one, by bisection over the size that ``level_of`` takes."""
+    """Level field whose volume is the wanted one, by bisection over the size that ``level_of`` takes.
+
+    ``width`` is that of the surface's ramp: a grid step, or less for sheets thinner than that, whose two faces a wide
+    ramp would blur into each other.
+    """
     free = 1.0 - taken
     # Readers mark no voxel that the skull's edge has brightened, so blood counts from a little below the table.
     space = replace(space, depth=space.depth - UNMARKED_MM)
 
     def volume(size: float) -> float:
-        share = share_of_space(bleed, level_of(size), space, GRID_STEP_MM)
+        share = share_of_space(bleed, level_of(size), space, width)
         return float((share * free).sum()) * VOXEL_ML
 
-    low, high = (math.log(b) for b in bounds) if log else bounds
-    unpack = math.exp if log else float
-    most = volume(unpack(high))
+    low, high = bounds
+    most = volume(high)
     if most < bleed.volume_ml * 0.97:
         raise NoRoomError(f"{bleed.subtype} of {bleed.volume_ml:.1f} mL at {bleed.site}: room for {most:.1f} mL")
     for _ in range(16):
         middle = (low + high) / 2
-        if volume(unpack(middle)) < bleed.volume_ml:
+        if volume(middle) < bleed.volume_ml:
             low = middle
         else:
             high = middle
-    return level_of(unpack((low + high) / 2))
+    return level_of((low + high) / 2)
 
 
 def _noise(r: Draws, mm: float) -> torch.Tensor:
@@ -326,7 +329,7 @@ def _subdural(head, bleed, space, taken, r):
         # From the membrane outward on one side of it.
         return torch.minimum(thick - sheet, sheet + 0.5)
 
-    return head, bleed, _solve(bleed, sheet_level, space, taken, (5.0, 120.0))
+    return head, bleed, _solve(bleed, sheet_level, space, taken, (5.0, 120.0), width=1.2)
 
 
 IPH_SITES = {

@@ -26,7 +26,8 @@ __all__ = ["Case", "Slices", "draw_patient", "draw_slices", "grid_affine", "make
 CHUNK_POINTS = 3_000_000
 SUBPLANE_MM = 1.7
 SHARE_BOUNDS = (0.25, 0.75)
-MIN_BRAIN = 0.85  # nobody marks blood in a voxel that bone has turned white
+MOST_ML = 300.0
+MIN_BRAIN = 0.97  # nobody marks blood in a voxel that bone has turned white
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,9 @@ def draw_patient(
     if subtypes is None:
         subtypes = draw_subtypes(r) if r.chance(positive_fraction) else ()
     reason = ""
+    asked = sum((volume_ml or {}).values())
+    if asked > MOST_ML:
+        raise ScanError("E_NO_ROOM", "phantom", f"{asked:.0f} mL asked for", f"Ask for at most {MOST_ML:.0f} mL.")
     for attempt in range(12):
         head = draw_head(r)
         try:
@@ -165,7 +169,12 @@ def make_case(
         rotation, offset = random_pose(r, 7.0, 5.0, 6.0) if pose else (np.eye(3), np.zeros(3))
         used = scanner or draw_scanner(r)
         return scan(
-            draw_slices(head, affine, shape, rotation, offset), used, r, seed=seed, tilt_degrees=tilt, retries=retries
+            draw_slices(head, affine, shape, rotation, offset, redraws=3),
+            used,
+            r,
+            seed=seed,
+            tilt_degrees=tilt,
+            retries=retries,
         )
 
 
@@ -223,6 +232,7 @@ def draw_slices(
     offset: np.ndarray,
     whole: bool = True,
     subplane_mm: float = SUBPLANE_MM,
+    redraws: int = 0,
 ) -> Slices:
     """Draw a head on a grid.
 
@@ -234,7 +244,44 @@ def draw_slices(
         offset: (3,) world position of the head's center.
         whole: the grid holds each bleed whole, so that labels can be matched to the wanted volumes.
         subplane_mm: largest distance between the planes that a thick slice averages.
+        redraws: times that bleeds may be grown or shrunk and drawn anew where their labels miss the wanted volume by
+            more than half a percent.
     """
+    for left in range(redraws, -1, -1):
+        perfect, clean, brain, blood, varied, thickness = _drawn(head, affine, shape, rotation, offset, subplane_mm)
+        label, reached = _label(head, blood, brain, voxel_volume_ml(affine) if whole else None)
+        if not whole or not left or not head.bleeds:
+            break
+        ratios = [int((label == b.index).sum()) * voxel_volume_ml(affine) / b.volume_ml for b in head.bleeds]
+        if all(abs(ratio - 1) < 0.005 for ratio in ratios):
+            break
+        head = _resize(head, ratios)
+    hu = clean
+    for n, bleed in enumerate(head.bleeds):
+        inside = label == bleed.index
+        density = _density(bleed.density_hu, blood[n][inside], perfect[inside])
+        hu = hu + density * blood[n] + varied[n]
+    return Slices(hu, label, brain, affine, thickness, reached, head)
+
+
+def _resize(head: Head, ratios: Sequence[float]) -> Head:
+    """Raise or lower the level of each bleed whose label holds ``ratio`` of the wanted volume."""
+    levels = {}
+    for bleed, ratio in zip(head.bleeds, ratios, strict=True):
+        reach = bleed.softness if bleed.domain == "csf" else min(3.0, (1000 * bleed.volume_ml) ** (1 / 3) / 4)
+        levels[bleed.field] = head.fields[bleed.field] + float(np.clip(1.2 * (1 - ratio), -0.5, 0.5)) * reach
+    return head.with_fields(**levels)
+
+
+def _drawn(
+    head: Head,
+    affine: np.ndarray,
+    shape: Sequence[int],
+    rotation: np.ndarray,
+    offset: np.ndarray,
+    subplane_mm: float,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, float]:
+    """HU without blood, HU times what is not blood, brain, blood, its variation (slices first), and thickness in mm."""
     count = int(shape[2])
     steps = (affine[:3, :3].T @ rotation).astype(np.float64)  # rows: the grid's steps in the head's coordinates
     corner = rotation.T @ (affine[:3, 3] - offset)
@@ -263,13 +310,7 @@ def draw_slices(
              average(drawing.variation))
         )  # fmt: skip
     perfect, clean, brain, blood, varied = (torch.cat(p, -3) for p in zip(*pieces, strict=True))
-    label, reached = _label(head, blood, brain, voxel_volume_ml(affine) if whole else None)
-    hu = clean
-    for n, bleed in enumerate(head.bleeds):
-        inside = label == bleed.index
-        density = _density(bleed.density_hu, blood[n][inside], perfect[inside])
-        hu = hu + density * blood[n] + varied[n]
-    return Slices(hu, label, brain, affine, thickness, reached, head)
+    return perfect, clean, brain, blood, varied, thickness
 
 
 def scan(slices: Slices, scanner: Scanner, r: Draws, **truth: Any) -> Case:
@@ -330,5 +371,5 @@ def _density(wanted_hu: float, share: torch.Tensor, around: torch.Tensor) -> flo
     if share.numel() == 0:
         return wanted_hu
     mean = float(share.mean())
-    background = float(((1 - share) * around.clamp(-20, 80)).mean())
-    return min(92.0, max(wanted_hu - 4.0, (wanted_hu - background) / mean))
+    background = float(((1 - share) * around).mean())
+    return min(92.0, max(wanted_hu - 12.0, (wanted_hu - background) / mean))

@@ -26,7 +26,8 @@ class Face:
         bone: face bones, petrous pyramids, clivus, first vertebrae.
         inner_bone: parts that stand inside the brain case (clinoids, dorsum sellae, crista galli).
         air: sinuses, nose, throat, ear canals, mastoid cells.
-        globe: eyeballs. lens: their lenses. orbit: fat around them. muscle: muscle and nerve within that fat.
+        globe: eyeballs. lens: their lenses. orbit: fat around them. muscle: muscle and nerve within that fat,
+            and the pituitary. sella: its fossa, free of bone.
     """
 
     def __init__(self, **parts: torch.Tensor) -> None:
@@ -38,6 +39,7 @@ class Face:
         self.lens = parts["lens"]
         self.orbit = parts["orbit"]
         self.muscle = parts["muscle"]
+        self.sella = parts["sella"]
 
 
 def _union(*fields: torch.Tensor) -> torch.Tensor:
@@ -78,7 +80,8 @@ def draw_face(points: Points, fine: torch.Tensor, middle: torch.Tensor, r: Draws
     nerve = capsule(side, apex, eye, 2.2)
     rectus = [capsule(side, apex, (eye[0] + dx, eye[1] - 2, eye[2] + dz), 1.8, 2.2) for dx, dz in
               ((-13.5, 0), (13.5, 0), (0, -13), (0, 12.5))]  # fmt: skip
-    muscle = torch.minimum(_union(nerve, *rectus), orbit)
+    sella = ellipsoid(points, (0, 0, -30), (8, 6.5, 8.5))
+    muscle = _union(torch.minimum(_union(nerve, *rectus), orbit), sella)
 
     sphenoid = ellipsoid(side, (6 + j(), 14 + j(3), -38 + j(2)), (r.uniform(6, 11), r.uniform(7, 13), r.uniform(5, 9)))
     ethmoid = torch.minimum(box(points, (0, 45, -42), (12.5, 23, 13)), 4 * (fine.abs() - 0.22))
@@ -130,7 +133,7 @@ def draw_face(points: Points, fine: torch.Tensor, middle: torch.Tensor, r: Draws
         torch.minimum(capsule(points, (0, 66, -24), (0, 60, -16), 2.5), 3 - x.abs()),
     )
     return Face(skin=skin, bone=bone, inner_bone=inner_bone, air=air, globe=globe, lens=lens, orbit=orbit,
-                muscle=muscle)  # fmt: skip
+                muscle=muscle, sella=sella)  # fmt: skip
 
 
 def _nose_passages(x: torch.Tensor, middle: torch.Tensor) -> torch.Tensor:

@@ -115,6 +115,7 @@ def draw_head(r: Draws) -> Head:
     thickness = thickness * (1 - 0.45 * base) * step(z + 62, 6) * (1 - 0.35 * step(x.abs() - 52, 12) * step(10 - z, 20))
     vault = thickness - outside
     bone = torch.maximum(vault, torch.where(depth < 0.5, face.bone / size, torch.full_like(x, -9.0)))
+    bone = torch.minimum(bone, -face.sella / size)
     # Air cells lie within face and skull base, and keep a wall of bone before the brain.
     air = torch.minimum(face.air / size, outside - r.uniform(1.5, 2.5))
 

@@ -1,0 +1,71 @@
+"""Data sets made on the fly: shapes, spaces, shares, order."""
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from torch.utils.data import DataLoader
+
+from hemorrhage.phantom import SlicePhantoms, TemplatePhantoms
+
+SMALL = {"size": 48, "spacing_mm": 4.0}
+
+
+def test_items_are_channel_first_meta_tensors_in_template_space():
+    item = TemplatePhantoms(2, **SMALL, seed=3)[0]
+    for key, kind in (
+        ("image", torch.float32),
+        ("label", torch.uint8),
+        ("subtype", torch.uint8),
+        ("brain", torch.uint8),
+    ):
+        assert isinstance(item[key], MetaTensor)
+        assert item[key].shape == (1, 48, 48, 48)
+        assert item[key].dtype == kind
+        assert np.allclose(item[key].affine[:3, :3], np.diag([4, 4, 4]))
+    assert torch.equal(item["label"].as_tensor(), (item["subtype"].as_tensor() > 0).to(torch.uint8))
+
+
+def test_the_brain_lies_at_the_origin_as_in_the_template():
+    for seed in range(3):
+        item = TemplatePhantoms(1, **SMALL, seed=seed)[0]
+        inside = item["brain"][0].nonzero().float()
+        middle = (inside.amin(0) + inside.amax(0)) / 2
+        world = item["brain"].affine[:3, :3].float() @ middle + item["brain"].affine[:3, 3].float()
+        assert float(world.abs().max()) < 20.0
+
+
+def test_an_index_is_a_case():
+    data = TemplatePhantoms(3, **SMALL, seed=9)
+    assert torch.equal(data[1]["image"], data[1]["image"])
+    assert not torch.equal(data[0]["image"], data[1]["image"])
+    with pytest.raises(IndexError):
+        data[3]
+
+
+def test_share_with_blood_and_asked_subtype():
+    bled = TemplatePhantoms(4, **SMALL, positive_fraction=1.0, subtypes=["IVH"])
+    assert [int(bled[n]["subtype"].max()) for n in range(2)] == [5, 5]
+    empty = TemplatePhantoms(2, **SMALL, positive_fraction=0.0)
+    assert int(empty[0]["label"].sum()) == 0
+
+
+def test_bad_arguments_are_refused():
+    with pytest.raises(ValueError, match="positive_fraction"):
+        TemplatePhantoms(2, positive_fraction=1.5)
+
+
+def test_slices_come_with_their_neighbors():
+    source = SlicePhantoms(size=96, pixel_mm=(2.4, 2.5), slices_per_head=8, scans_per_head=1, epoch_length=5, seed=1)
+    samples = list(source)
+    assert len(samples) == 5
+    assert samples[0]["image"].shape == (3, 96, 96)
+    assert samples[0]["label"].shape == samples[0]["subtype"].shape == samples[0]["brain"].shape == (1, 96, 96)
+
+
+def test_workers_share_an_epoch_without_repeating_a_sample():
+    source = SlicePhantoms(size=48, pixel_mm=(4.9, 5.0), slices_per_head=4, scans_per_head=1, epoch_length=10, seed=2)
+    loader = DataLoader(source, batch_size=None, num_workers=2, multiprocessing_context="fork")
+    images = [s["image"] for s in loader]
+    assert len(images) == 10
+    assert len({i.numpy().tobytes() for i in images}) == 10
