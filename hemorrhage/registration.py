@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import ndimage
-from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
 from hemorrhage.errors import ScanWarning
@@ -30,6 +29,8 @@ LEVELS_MM = (6.0, 3.0, 1.5)
 BLOCK_MM = 2.5
 ROBUST_HU = 8.0  # differences beyond this count linearly: the contrast of gray to white is 8, of blood to brain 30
 SIZE_SD = 0.07  # of the length of adult heads
+MAX_STEPS = 40
+STEP_SCALE = np.array([2e-4, 2e-4, 2e-4, 0.02, 0.02, 0.02, 2e-4])  # radians, mm, share: 0.02 mm at the cortex
 BORDER_MM = 10.0  # background around the brain that takes part, so that its outline counts from both sides
 
 
@@ -207,7 +208,8 @@ def _fit(scan: _Scan, template: Template) -> np.ndarray:
 
     start = _best_start(scan, template, points[:2500], values(6.0)[:2500])
     for sigma in LEVELS_MM:
-        start = _refine(start, points, values(sigma), scan.center, template, sigma)
+        few = slice(SAMPLES // 3 if sigma > 4.0 else SAMPLES)  # a blurred image has little to tell apart
+        start = _refine(start, points[few], values(sigma)[few], scan.center, template, sigma)
     return _pose(start, scan.center, template.center)
 
 
@@ -241,7 +243,7 @@ def _refine(
     template: Template,
     sigma: float,
 ) -> np.ndarray:
-    """Least squares over rotation, shift and size.
+    """Least squares over rotation, shift and size, by Levenberg and Marquardt's damped Gauss-Newton steps.
 
     Heads differ in size by more than the alignment may err, and a rigid fit of a small head is free to lean to any side
     of the template. The size is therefore found too, under a prior, and left out of the result.
@@ -250,39 +252,39 @@ def _refine(
     arms = points - center
     prior = ROBUST_HU * np.sqrt(len(points) / 200.0) / SIZE_SD  # neighbors agree: a sample counts as about 200
 
-    def moved(parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rotated = Rotation.from_rotvec(parameters[:3]).apply(arms) * np.exp(parameters[6])
-        return rotated + template.center + parameters[3:6], rotated
+    def residual(pose: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+        rotated = Rotation.from_rotvec(pose[:3]).apply(arms) * np.exp(pose[6])
+        where = rotated + template.center + pose[3:6]
+        differences = template.sample(blurred, where).astype(np.float64) - values
+        # Soft L1: quadratic up to ROBUST_HU, linear beyond.
+        robust = np.sqrt(1.0 + np.square(differences / ROBUST_HU))
+        cost = 2.0 * ROBUST_HU**2 * float((robust - 1.0).sum()) + float(np.square(prior * pose[6]))
+        return differences, where, 1.0 / robust, cost
 
-    def residual(parameters: np.ndarray) -> np.ndarray:
-        differences = template.sample(blurred, moved(parameters)[0]).astype(np.float64) - values
-        return np.append(differences, prior * parameters[6])
-
-    def jacobian(parameters: np.ndarray) -> np.ndarray:
-        where, rotated = moved(parameters)
+    pose, damping = start, 1e-2
+    differences, where, weights, cost = residual(pose)
+    for _ in range(MAX_STEPS):
         slope = np.stack([template.sample(g, where) for g in gradient], -1).astype(np.float64)
-        # A small turn dw moves R a by (J dw) x (R a), and slope . ((J dw) x R a) = (R a x slope) . (J dw).
-        turn = np.cross(rotated, slope) @ _left_jacobian(parameters[:3])
-        size = (rotated * slope).sum(-1, keepdims=True)
-        rows = np.concatenate([turn, slope, size], 1)
-        return np.vstack([rows, [0.0] * 6 + [prior]])
-
-    # A hundredth of a radian, or of the size, moves the cortex by about 1 mm.
-    scale = np.array([0.01, 0.01, 0.01, 1.0, 1.0, 1.0, 0.01])
-    found = least_squares(
-        residual, start, jacobian, loss="soft_l1", f_scale=ROBUST_HU, x_scale=scale, xtol=1e-4, ftol=1e-5, max_nfev=60
-    )
-    return found.x
-
-
-def _left_jacobian(rotation: np.ndarray) -> np.ndarray:
-    """(3, 3) derivative of a rotation by its rotation vector, taken on the left (Chirikjian 2012, section 10.6)."""
-    angle = float(np.linalg.norm(rotation))
-    x, y, z = rotation
-    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    if angle < 1e-6:
-        return np.eye(3) + cross / 2.0
-    return np.eye(3) + (1.0 - np.cos(angle)) / angle**2 * cross + (angle - np.sin(angle)) / angle**3 * cross @ cross
+        rotated = where - template.center - pose[3:6]
+        # A small turn dw moves a point by dw x (R a), and slope . (dw x R a) = (R a x slope) . dw.
+        rows = np.concatenate([np.cross(rotated, slope), slope, (rotated * slope).sum(-1, keepdims=True)], 1)
+        weighted = rows * weights[:, None]
+        # einsum and not a matrix product: on shared cores the threads of a BLAS wait longer than this takes.
+        normal, pull = np.einsum("ni,nj->ij", weighted, rows), np.einsum("ni,n->i", weighted, differences)
+        normal[6, 6] += prior**2
+        pull[6] += prior**2 * pose[6]
+        step = -np.linalg.solve(normal + damping * np.diag(np.diag(normal)), pull)
+        new = pose + step
+        new[:3] = (Rotation.from_rotvec(step[:3]) * Rotation.from_rotvec(pose[:3])).as_rotvec()
+        tried = residual(new)
+        if tried[3] < cost:
+            pose, (differences, where, weights, cost) = new, tried
+            damping /= 5.0
+        else:
+            damping *= 10.0
+        if np.abs(step / STEP_SCALE).max() < 1.0:
+            break
+    return pose
 
 
 def _overlap(scan: _Scan, template: Template, rigid: np.ndarray) -> float:

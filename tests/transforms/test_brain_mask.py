@@ -8,6 +8,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
+from hemorrhage.dicom.importer import read_series
 from hemorrhage.errors import ScanError, warnings_of
 from hemorrhage.geometry import voxel_volume_ml
 from hemorrhage.phantom import make_case
@@ -262,3 +263,23 @@ def test_real_slices_have_no_skull_and_no_hole_at_the_bleed():
     assert (hu[mask] >= 1000).mean() < 0.02
     assert codes(warnings) == {"W_COVERAGE"}
     assert 600.0 < mask.sum() * voxel_volume_ml(image.affine) < 750.0
+
+
+def test_whole_real_head_holds_a_brain_and_no_face():
+    folder = DATA / "dicom" / "ge_head_tilted_variable_thickness"
+    if not folder.exists():
+        pytest.skip("real data are not here")
+    volume = read_series(folder)
+    mask, _ = brain_mask(volume.hu, volume.affine)
+    assert 1100.0 < mask.sum() * voxel_volume_ml(volume.affine) < 1700.0
+    air = (volume.hu < -200.0) & mask
+    assert air.sum() < 0.002 * mask.sum()  # no sinus, no ear
+
+
+def test_hollow_plastic_head_is_refused():
+    folder = DATA / "dicom" / "philips_plastic_head_tilted"
+    if not folder.exists():
+        pytest.skip("real data are not here")
+    volume = read_series(folder)
+    with pytest.raises(ScanError, match="E_NOT_HEAD"):
+        brain_mask(volume.hu, volume.affine)
