@@ -108,7 +108,7 @@ def cases_or_phantoms(
             each time they are asked for.
     """
     if data:
-        return PersistentDataset(data, transform, cache_dir, hash_transform=pickle_hashing, track_meta=True)  # type: ignore[arg-type]
+        return PersistentDataset(data, transform, cache_dir, hash_transform=pickle_hashing, track_meta=True)
     if kept_phantoms:
         workers = min(4, torch.get_num_threads())
         return CacheDataset(phantoms, phantom_transform, cache_num=kept_phantoms, num_workers=workers, copy_cache=False)

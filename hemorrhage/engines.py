@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from monai.engines import SupervisedEvaluator
 from monai.engines.utils import IterationEvents
-from monai.transforms import Transform
 
 from hemorrhage.datasets import FAILURE_KEY, Failure
 from hemorrhage.errors import EXIT_RESOURCE, ScanError
@@ -30,8 +29,8 @@ class ScanEvaluator(SupervisedEvaluator):
     ``MODEL_COMPLETED`` (a writer). A full disk ends the run, because every later scan would meet it too.
     """
 
-    def __init__(self, *args: Any, postprocessing: Transform | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, postprocessing=postprocessing, **kwargs)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.state.failures = []
         self.add_event_handler(IterationEvents.FORWARD_COMPLETED, self._note_network_seconds)
         self._forward_started = 0.0

@@ -69,6 +69,12 @@ def small_network(output_dir: Path, minutes: float) -> dict[str, object]:
     return {"checkpoint": weights, **SMALL}
 
 
+def read_mask(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """A mask as bool and its affine."""
+    image = nib.Nifti1Image.from_filename(path)
+    return np.asarray(image.dataobj) > 0, image.affine
+
+
 def compare(study: Path, results: Path) -> Table:
     """A table of the volumes found beside those that the phantoms truly hold."""
     table = Table(title="Found, beside what the phantoms hold")
@@ -77,13 +83,12 @@ def compare(study: Path, results: Path) -> Table:
     truth = json.loads((study / "truth.json").read_text())["studies"]
     for folder in sorted(p.parent for p in results.glob("*/findings.json")):
         record = read_findings(folder)
-        reference = nib.load(study / "masks" / f"{folder.name}.nii")
-        true = np.asarray(reference.dataobj) > 0
-        found = np.asarray(nib.load(folder / "hemorrhage.nii.gz").dataobj) > 0
+        true, affine = read_mask(study / "masks" / f"{folder.name}.nii")
+        found, _ = read_mask(folder / "hemorrhage.nii.gz")
         both, total = np.count_nonzero(true & found), np.count_nonzero(true) + np.count_nonzero(found)
         dice = f"{2 * both / total:.2f}" if true.any() else ""
         findings = record["findings"] if record else {}
-        volumes = [f"{v:.1f}" for v in (true.sum() * voxel_volume_ml(reference.affine), findings.get("volume_ml", 0.0))]
+        volumes = [f"{v:.1f}" for v in (true.sum() * voxel_volume_ml(affine), findings.get("volume_ml", 0.0))]
         subtypes = ", ".join(truth.get(folder.name, {}).get("volume_ml", {})) or "none"
         table.add_row(folder.name, *volumes, dice, subtypes, str(findings.get("side", "")))
     return table

@@ -75,7 +75,7 @@ def test_a_bad_list_says_where(study, entries, message):
 
 def test_a_list_that_is_not_json_names_the_line(study):
     (study / "cases.json").write_text('{"training": [\n{"image": 1,}\n]}')
-    with pytest.raises(ScanError, match="E_DATALIST.*line 2"):
+    with pytest.raises(ScanError, match=r"E_DATALIST.*line 2"):
         read_cases(None, str(study / "cases.json"), 0, True)
 
 

@@ -16,13 +16,9 @@ def test_an_error_survives_pickling():
 
 
 def test_the_error_behind_others_is_found():
-    try:
-        try:
-            raise ScanError("E_X", "f", "c", "R.")
-        except ScanError as inner:
-            raise RuntimeError("applying transform") from inner
-    except RuntimeError as outer:
-        assert str(scan_error_in(outer)) == "error[E_X] f: c. R."
+    outer = RuntimeError("applying transform")
+    outer.__cause__ = ScanError("E_X", "f", "c", "R.")
+    assert str(scan_error_in(outer)) == "error[E_X] f: c. R."
     assert scan_error_in(ValueError("nothing of ours")) is None
 
 

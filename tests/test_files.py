@@ -33,9 +33,14 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
     target = tmp_path / "case"
     with folder_replaced(target) as part:
         (part / "a").write_text("1")
-    with pytest.raises(RuntimeError), folder_replaced(target) as part:
-        (part / "a").write_text("2")
-        raise RuntimeError
+
+    def fails():
+        with folder_replaced(target) as part:
+            (part / "a").write_text("2")
+            raise RuntimeError("killed in between")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        fails()
     assert (target / "a").read_text() == "1"
     with folder_replaced(target) as part:
         (part / "b").write_text("3")

@@ -15,6 +15,7 @@ from ignite.engine import Engine, Events
 
 from hemorrhage.errors import EXIT_INTERNAL, ScanError, first_sentence
 from hemorrhage.files import write_atomically
+from hemorrhage.handlers.outputs import batch_of, losses_of
 from hemorrhage.weights import load_weights
 
 __all__ = ["BestWeights", "Checkpoints", "StopOnBadLoss"]
@@ -49,8 +50,9 @@ class BestWeights:
 
     def __call__(self, engine: Engine) -> None:
         """Save if the latest value of the key metric is the highest of this training."""
-        name = engine.state.key_metric_name
-        value = float(engine.state.metrics[name])
+        state: Any = engine.state
+        name = state.key_metric_name
+        value = float(state.metrics[name])
         if not value > self.best:
             return
         self.best = value
@@ -166,11 +168,9 @@ class StopOnBadLoss:
         Raises:
             ScanError: E_LOSS with the names of the batch's cases.
         """
-        outputs = engine.state.output if isinstance(engine.state.output, list) else [engine.state.output]
-        if all(math.isfinite(float(o["loss"])) for o in outputs):
+        if all(math.isfinite(loss) for loss in losses_of(engine)):
             return
-        batch = engine.state.batch if isinstance(engine.state.batch, list) else [engine.state.batch]
-        names = {str(getattr(b["image"], "meta", {}).get("filename_or_obj", "a phantom")) for b in batch}
+        names = {str(getattr(b["image"], "meta", {}).get("filename_or_obj", "a phantom")) for b in batch_of(engine)}
         raise ScanError(
             "E_LOSS",
             ", ".join(sorted(Path(n).name for n in names)),

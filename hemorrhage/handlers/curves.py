@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from hemorrhage.files import write_atomically
+from hemorrhage.handlers.outputs import losses_of
 
 __all__ = ["CurveWriter", "save_curves"]
 
@@ -70,8 +71,8 @@ class CurveWriter:
         self._since = time.perf_counter()
 
     def _note_loss(self, engine: Engine) -> None:
-        outputs = engine.state.output if isinstance(engine.state.output, list) else [engine.state.output]
-        self._losses.append(sum(float(o["loss"]) for o in outputs) / len(outputs))
+        losses = losses_of(engine)
+        self._losses.append(sum(losses) / len(losses))
 
     def __call__(self, engine: Engine) -> None:
         """Add the row of the epoch that ends."""

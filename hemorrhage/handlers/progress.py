@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import Any
 
 from ignite.engine import Engine, Events
 from tqdm import tqdm
@@ -33,12 +34,13 @@ class ScanProgress:
 
     def __call__(self, engine: Engine) -> None:
         """Count the scan that was just finished or failed."""
-        now, failed = time.perf_counter(), len(engine.state.failures)
+        state: Any = engine.state
+        now, failed = time.perf_counter(), len(state.failures)
         if self._bar is not None and not self._bar.disable:
             self._bar.set_postfix(failed=failed)
             self._bar.update()
         else:
-            done, total = engine.state.iteration, engine.state.epoch_length
+            done, total = state.iteration, state.epoch_length
             logger.info("scan %d of %d in %.1f s, %d failed", done, total, now - self._since, failed)
         self._since = now
 

@@ -22,6 +22,7 @@ import hemorrhage
 from hemorrhage.errors import EXIT_INTERNAL, ScanError, warnings_of
 from hemorrhage.files import folder_replaced, sha256_of
 from hemorrhage.geometry import voxel_sizes_mm, voxel_volume_ml
+from hemorrhage.handlers.outputs import batch_of, outputs_of
 from hemorrhage.report.findings import Measurements, measure
 from hemorrhage.report.montage import save_montage
 from hemorrhage.runs import FINDINGS
@@ -63,7 +64,7 @@ class ScanWriter:
 
     def __call__(self, engine: Engine) -> None:
         """Write every scan of the engine's current, decollated batch."""
-        for batch, output in zip(engine.state.batch, engine.state.output, strict=True):
+        for batch, output in zip(batch_of(engine), outputs_of(engine), strict=True):
             self._write({**batch, **output})
 
     def _write(self, data: Mapping[str, Any]) -> None:
@@ -81,7 +82,7 @@ class ScanWriter:
                 )
         mask, brain = mask > 0.5, brain > 0.5
         alignment = recorded_alignment(data["image"].meta)
-        found = measure(hu, probability, mask, affine, alignment and alignment.rigid)
+        found = measure(hu, probability, mask, affine, None if alignment is None else alignment.rigid)
         with folder_replaced(self.output_dir / name) as folder:
             _save_nifti(folder / "hemorrhage.nii.gz", mask.astype(np.uint8), affine)
             _save_nifti(folder / "brain.nii.gz", brain.astype(np.uint8), affine)

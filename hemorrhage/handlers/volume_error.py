@@ -31,7 +31,7 @@ class VolumeErrorMetric(CumulativeIterationMetric):
 
     def aggregate(self, reduction: str = "mean") -> torch.Tensor:
         """Mean over all cases in mL."""
-        return do_metric_reduction(self.get_buffer(), reduction)[0]  # type: ignore[arg-type]
+        return do_metric_reduction(self.get_buffer(), reduction)[0]
 
 
 class VolumeError(IgniteMetricHandler):

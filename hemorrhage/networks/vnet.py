@@ -99,9 +99,8 @@ class VNet(nn.Module):
             self.up_blocks.append(_Convolutions(spatial_dims, out, count, tied, act, norm))
             channels = out
         # Two maps before the last, as in the released code; leaky, because two plain ReLUs can both die for good.
-        self.head = nn.Sequential(
-            conv(channels, 2, kernel_size=1), nn.LeakyReLU(0.1), conv(2, out_channels, kernel_size=1)
-        )
+        self.head = nn.Sequential(conv(channels, 2, kernel_size=1), nn.LeakyReLU(0.1))
+        self.last = conv(2, out_channels, kernel_size=1)
         self._initialize(prior)
 
     def _initialize(self, prior: float) -> None:
@@ -114,8 +113,8 @@ class VNet(nn.Module):
             # logits in the hundreds.
             last = [m for m in block.modules() if isinstance(m, (nn.Conv2d, nn.Conv3d))][-1]
             nn.init.normal_(last.weight, std=0.1 / math.sqrt(last.weight[0].numel()))
-        nn.init.normal_(self.head[-1].weight, std=0.1)
-        nn.init.constant_(self.head[-1].bias, math.log(prior / (1 - prior)))  # type: ignore[arg-type]
+        nn.init.normal_(self.last.weight, std=0.1)
+        nn.init.constant_(self.last.bias, math.log(prior / (1 - prior)))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits of ``x``.
@@ -140,4 +139,4 @@ class VNet(nn.Module):
                 x = self.dropout(x)
         for up, block in zip(self.up, self.up_blocks, strict=True):
             x = block(torch.cat([up(x), skips.pop()], dim=1))
-        return self.head(x)
+        return self.last(self.head(x))

@@ -34,12 +34,13 @@ class CheckSameGridd(MapTransform):
         super().__init__(keys, allow_missing_keys)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Check ``data`` and return it unchanged."""
-        scan = data[self.first_key(data)]  # type: ignore[arg-type]
+        """Check ``data`` and return its items unchanged."""
+        d = dict(data)
+        scan = d[self.first_key(d)]
         scan_name = Path(str(scan.meta.get("filename_or_obj", "scan"))).name
         corners = np.array(np.meshgrid(*[(0, n - 1) for n in scan.shape[1:]])).reshape(3, -1)
-        for key in self.key_iterator(data):  # type: ignore[arg-type]
-            other = data[key]
+        for key in self.key_iterator(d):
+            other = d[key]
             name = Path(str(other.meta.get("filename_or_obj", key))).name
             remedy = f"Draw the mask on the grid of {scan_name} and keep its header."
             if other.shape[1:] != scan.shape[1:]:
@@ -53,4 +54,4 @@ class CheckSameGridd(MapTransform):
             apart = np.linalg.norm(difference[:3, :3] @ corners + difference[:3, 3:], axis=0).max()
             if not apart <= _TOLERANCE_MM:
                 raise ScanError("E_GRID", name, f"it lies up to {apart:.2f} mm off {scan_name}", remedy)
-        return dict(data)
+        return d
