@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 # Continuous integration installs the versions that were tested; everybody else gets what pyproject.toml allows.
 CONSTRAINTS := $(if $(CI),-c constraints.txt)
-PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
+PIP := PYTHONWARNINGS=ignore $(RUN) -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow lint format bench clean
