@@ -288,7 +288,8 @@ def _doubts(
     warnings = []
     if base_cut or vertex_cut:
         missing = " and ".join(end for end, cut in (("base", base_cut), ("vertex", vertex_cut)) if cut)
-        text = f"The {missing} of the brain is not covered ({covered_mm:.0f} mm are): volumes are lower bounds."
+        verb = "are" if base_cut and vertex_cut else "is"
+        text = f"The {missing} of the brain {verb} not covered ({covered_mm:.0f} mm are): volumes are lower bounds."
         numbers = {"covered_mm": covered_mm, "base_cut": float(base_cut), "vertex_cut": float(vertex_cut)}
         warnings.append(ScanWarning("W_COVERAGE", text, numbers=numbers))
     elif volume_ml < NO_HEAD_ML[0]:
