@@ -30,7 +30,7 @@ demo: $(VENV)/.base ## phantom heads through the whole bundle: masks, volumes, p
 	@$(RUN) scripts/demo.py --output-dir demo
 
 test: $(VENV)/.dev ## all tests but the slow ones (about 15 minutes on 2 cores)
-	@$(RUN) -m pytest -q -m "not slow"
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 test-slow: $(VENV)/.dev ## the tests that take minutes each
 	@$(RUN) -m pytest -q -m slow
