@@ -141,7 +141,7 @@ def predict(net: torch.nn.Module, path: Path) -> tuple[np.ndarray, np.ndarray, n
 def measure(net: torch.nn.Module, real: Path, threshold: float = 0.5, pictures: Path | None = None) -> dict[str, Any]:
     """Slice-mean Dice, share of clean slices without blood (below 20 mm2), share of bleeds found."""
     dice, both, total = [], 0.0, 0.0
-    shown = []
+    shown: list[tuple[np.ndarray, np.ndarray, np.ndarray | None]] = []
     for path in sorted((real / "ct_ich_v100").glob("*_ct.nii.gz")):
         hu, p, _ = predict(net, path)
         found = p > threshold

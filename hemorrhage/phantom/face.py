@@ -80,7 +80,7 @@ def draw_face(points: Points, fine: torch.Tensor, middle: torch.Tensor, r: Draws
     nerve = capsule(side, apex, eye, 2.2)
     rectus = [capsule(side, apex, (eye[0] + dx, eye[1] - 2, eye[2] + dz), 1.8, 2.2) for dx, dz in
               ((-13.5, 0), (13.5, 0), (0, -13), (0, 12.5))]  # fmt: skip
-    sella = ellipsoid(points, (0, 0, -30), (8, 6.5, 8.5))
+    sella = ellipsoid(points, (0, 1, -26), (8.5, 7, 9))
     muscle = _union(torch.minimum(_union(nerve, *rectus), orbit), sella)
 
     sphenoid = ellipsoid(side, (6 + j(), 14 + j(3), -38 + j(2)), (r.uniform(6, 11), r.uniform(7, 13), r.uniform(5, 9)))
