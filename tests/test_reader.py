@@ -151,6 +151,12 @@ def test_a_folder_of_dicom_is_read_by_the_same_reader(tmp_path: Path) -> None:
     np.testing.assert_array_equal(image[0].numpy(), read_series(tmp_path / "ct").hu)
 
 
+def test_a_worker_of_a_data_loader_may_read_dicom(tmp_path: Path) -> None:
+    data = Dataset([{"image": write(tmp_path / "ct", series())}], loader())
+    (batch,) = DataLoader(data, num_workers=1)
+    assert batch["image"].shape == (1, 1, 48, 56, 38)
+
+
 def test_an_empty_folder_is_refused_by_code(tmp_path: Path) -> None:
     with pytest.raises(ScanError, match="E_NO_DICOM"):
         loader()({"image": tmp_path})

@@ -249,12 +249,21 @@ def _order_warnings(slices: Sequence[Slice], stack: Stack) -> list[ScanWarning]:
         return [ScanWarning("W_INSTANCE", "Image numbers do not follow the positions; the positions were believed.")]
     warnings = []
     every = int(abs(steps[0]))
+    thickness = max((one.thickness or np.inf) for one in slices)
     if every > 1 and (np.abs(steps) == every).all():
         warnings.append(
             ScanWarning(
                 "W_EVERY_NTH",
                 f"Only every {every}th image is here (numbers {known[0]}, {known[1]}, ...): volumes are less exact.",
                 numbers={"every": every},
+            )
+        )
+    elif stack.uniform and thickness < 0.6 * stack.step_mm:
+        warnings.append(
+            ScanWarning(
+                "W_EVERY_NTH",
+                f"Slices are {thickness:g} mm thick and lie {stack.step_mm:.1f} mm apart: some may be missing.",
+                numbers={"thickness_mm": thickness, "distance_mm": stack.step_mm},
             )
         )
     if min(known) > 1:

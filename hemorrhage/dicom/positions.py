@@ -102,11 +102,13 @@ def find_missing(
     without_gaps = np.isfinite(cover).all() and 0.75 <= float(np.median(gaps / cover)) <= 1.25
     wide = gaps > 1.5 * cover if without_gaps else np.zeros(len(gaps), dtype=bool)
     few = wide.sum() < len(gaps) / 3
+    beside = [[gaps[j] for j in (k - 1, k + 1) if 0 <= j < len(gaps)] for k in range(len(gaps))]
+    alone = np.array([gap > 1.5 * max(others) for gap, others in zip(gaps, beside, strict=True)])
+    if alone.sum() > max(1, len(gaps) / 4):
+        alone[:] = False  # distances that change all the time were made so
     missing = []
     for k, gap in enumerate(gaps):
-        beside = [gaps[j] for j in (k - 1, k + 1) if 0 <= j < len(gaps)]
-        alone = gap > 1.5 * max(beside)
-        jumped = bool(jumps[k] > usual_jump) and gap > 1.2 * min(beside)
-        if alone or jumped or (wide[k] and few):
-            missing.append((k, float(gap), float(cover[k]) if wide[k] else float(min(beside))))
+        jumped = bool(jumps[k] > usual_jump) and gap > 1.2 * min(beside[k])
+        if alone[k] or jumped or (wide[k] and few):
+            missing.append((k, float(gap), float(cover[k]) if wide[k] else float(min(beside[k]))))
     return missing

@@ -316,6 +316,13 @@ def test_d60_every_second_image(tmp_path: Path) -> None:
     assert_exact(volume)
 
 
+def test_gaps_between_thin_slices_are_doubted_whatever_their_numbers(tmp_path: Path) -> None:
+    volume = read_series(write(tmp_path / "ct", series(tuple(np.arange(19) * 10.0))))
+    assert codes(volume) == ["W_EVERY_NTH"]
+    assert volume.warnings[0].numbers == {"thickness_mm": 5.0, "distance_mm": pytest.approx(10.0)}
+    assert_exact(volume)
+
+
 def test_slices_that_were_exchanged_are_doubted(tmp_path: Path) -> None:
     datasets = series()
     datasets[10].PixelData, datasets[4].PixelData = datasets[4].PixelData, datasets[10].PixelData

@@ -45,6 +45,7 @@ def test_a_slice_off_the_line_keeps_its_own_place() -> None:
         ([0, 5, 10, 40, 45, 50], [2]),
         ([0, 4, 8, 12, 19, 26, 33], []),  # a block of thin and a block of thick slices
         ([0, 4, 8, 9, 16, 23, 30], []),  # blocks that overlap
+        ([0, 3, 8, 11, 16, 19, 24], []),  # distances that change all the time
     ],
 )
 def test_lost_slices_are_told_from_blocks(distances: list[float], missing: list[int]) -> None:
