@@ -19,24 +19,26 @@ import nibabel as nib
 import numpy as np
 import torch
 import typer
-from monai.networks.nets import BasicUNet
+from monai.networks.nets import UNet
 from torch.nn import functional
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hemorrhage.phantom.datasets import SlicePhantoms
+from hemorrhage.subtypes import SUBTYPES
 
 PIXEL_MM = 0.9
 WINDOW = (0.0, 80.0)
-CROP = 192
+CROP = 160
 BATCH = 8
 
 
 def network() -> torch.nn.Module:
-    """A U-Net of 1.9 million parameters whose bias starts at rare blood, or Dice would first learn to paint all."""
-    net = BasicUNet(spatial_dims=2, in_channels=3, out_channels=1, features=(24, 24, 48, 96, 192, 24), act="relu")
-    torch.nn.init.constant_(net.final_conv.bias, -4.5)
+    """A small residual U-Net whose bias starts at rare blood, or Dice would first learn to paint all."""
+    net = UNet(2, 3, 1, channels=(16, 32, 64, 128, 160), strides=(2, 2, 2, 2), num_res_units=2, norm="batch")
+    last = [m for m in net.modules() if isinstance(m, torch.nn.Conv2d)][-1]
+    torch.nn.init.constant_(last.bias, -4.5)  # type: ignore[arg-type]
     return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -45,19 +47,38 @@ def normalize(hu: torch.Tensor) -> torch.Tensor:
     return (hu.clamp(*WINDOW) - 40.0) / 40.0
 
 
-def pool(source: SlicePhantoms, heads: int) -> tuple[torch.Tensor, torch.Tensor, dict[str, int]]:
-    """Samples of ``heads`` heads as int16 images (N, 3, H, W) and uint8 subtypes (N, H, W), and a count of each."""
-    images, subtypes, counts = [], [], {}
-    for seed in tqdm(range(heads), desc="heads"):
-        for sample in source.samples_of(source.seed + seed):
-            if float(sample["brain"].sum()) < 400:
-                continue
-            images.append(sample["image"].as_tensor().clamp(-200, 1200).to(torch.int16))
-            subtypes.append(sample["subtype"].as_tensor()[0])
-    label = torch.stack(subtypes)
-    for index in range(1, 6):
-        counts[str(index)] = int((label == index).flatten(1).any(1).sum())
-    return torch.stack(images), label, counts
+class Pool:
+    """Slabs of many heads in memory, their slices drawn in balance of those with and without blood.
+
+    Attributes:
+        images: (N, H, W) int16 HU, slabs one behind the other.
+        labels: (N, H, W) uint8 subtypes.
+        neighbors: (N, 3) index of the slice below, the slice and the slice above, within its slab.
+        groups: indices of slices with blood and of slices with brain but without blood.
+    """
+
+    def __init__(self, source: SlicePhantoms, heads: int) -> None:
+        images, labels, neighbors, brains = [], [], [], []
+        start = 0
+        for n in tqdm(range(heads), desc="heads", mininterval=20):
+            for case in source.scans_of(source.seed + n):
+                count = case.hu.shape[2]
+                images.append(case.hu.permute(2, 0, 1).clamp(-200, 1200).to(torch.int16))
+                labels.append(case.label.permute(2, 0, 1))
+                brains.append(case.brain.sum((0, 1)))
+                k = torch.arange(count)
+                neighbors.append(start + torch.stack([(k - 1).clamp(min=0), k, (k + 1).clamp(max=count - 1)], 1))
+                start += count
+        self.images, self.labels, self.neighbors = torch.cat(images), torch.cat(labels), torch.cat(neighbors)
+        blood = (self.labels > 0).flatten(1).sum(1)
+        seen = torch.cat(brains) > 400
+        self.groups = [(seen & (blood > 12)).nonzero()[:, 0], (seen & (blood == 0)).nonzero()[:, 0]]
+        self.counts = {s.short: int((self.labels == s.index).flatten(1).any(1).sum()) for s in SUBTYPES}
+
+    def batch(self, size: int, g: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images (size, 3, H, W) and blood (size, 1, H, W), half of them with blood."""
+        pick = torch.cat([w[torch.randint(len(w), (size // 2,), generator=g)] for w in self.groups])
+        return normalize(self.images[self.neighbors[pick]].float()), (self.labels[pick] > 0).float()[:, None]
 
 
 def augment(x: torch.Tensor, y: torch.Tensor, g: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -83,23 +104,18 @@ def augment(x: torch.Tensor, y: torch.Tensor, g: torch.Generator) -> tuple[torch
     return x.contiguous(memory_format=torch.channels_last), y
 
 
-def train(images: torch.Tensor, labels: torch.Tensor, minutes: float, seed: int) -> torch.nn.Module:
+def train(pool: Pool, minutes: float, seed: int) -> torch.nn.Module:
     """Train for ``minutes``; half of each batch holds blood."""
     torch.manual_seed(seed)
     g = torch.Generator().manual_seed(seed)
     net = network().train()
-    positive = (labels > 0).flatten(1).sum(1) > 12
-    pools = [positive.nonzero()[:, 0], (~positive).nonzero()[:, 0]]
     optimizer = torch.optim.AdamW(net.parameters(), 2e-3, weight_decay=1e-4)
     start, step, losses = time.monotonic(), 0, []
     while (done := (time.monotonic() - start) / 60 / minutes) < 1:
         for group in optimizer.param_groups:
             group["lr"] = 2e-3 * min(1.0, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-5
-        pick = torch.cat([p[torch.randint(len(p), (BATCH // 2,), generator=g)] for p in pools])
-        x, y = augment(normalize(images[pick].float()), (labels[pick] > 0).float()[:, None], g)
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = net(x)
-        logits = logits.float()
+        x, y = augment(*pool.batch(BATCH, g), g)
+        logits = net(x)
         p = logits.sigmoid()
         dice = 1 - (2 * (p * y).sum() + 20) / ((p + y).sum() + 20)
         loss = dice + 8 * functional.binary_cross_entropy_with_logits(logits, y, weight=1 + 2 * y)
@@ -109,8 +125,8 @@ def train(images: torch.Tensor, labels: torch.Tensor, minutes: float, seed: int)
         optimizer.step()
         losses.append(dice.item())
         step += 1
-        if step % 100 == 0:
-            print(f"step {step} {100 * done:.0f} % dice loss {np.mean(losses[-100:]):.3f}", flush=True)
+        if step % 50 == 0:
+            print(f"step {step} {100 * done:.0f} % dice loss {np.mean(losses[-50:]):.3f}", flush=True)
     return net.eval()
 
 
@@ -127,11 +143,11 @@ def predict(net: torch.nn.Module, path: Path) -> tuple[np.ndarray, np.ndarray, n
     stacked = torch.stack([small[[max(0, n - 1), n, min(len(small) - 1, n + 1)]] for n in range(len(small))])
     pad = [(-s) % 16 for s in size]
     x = functional.pad(normalize(stacked), (0, pad[1], 0, pad[0]), value=-1.0)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad():
         logits = torch.cat(
             [net(x[n : n + 4].contiguous(memory_format=torch.channels_last)) for n in range(0, len(x), 4)]
         )
-    probability = logits.float().sigmoid()[:, :, : size[0], : size[1]]
+    probability = logits.sigmoid()[:, :, : size[0], : size[1]]
     full = functional.interpolate(probability, size=upright.shape[:2], mode="bilinear")[:, 0].permute(1, 2, 0)
     back = nib.orientations.ornt_transform(nib.orientations.axcodes2ornt("RAS"), axes)
     restored = nib.orientations.apply_orientation(full.numpy(), back)
@@ -206,9 +222,10 @@ def main(
     source = SlicePhantoms(
         seed=10_000 * seed, slices_per_head=22, scans_per_head=1, positive_fraction=0.7, exported=0.0
     )
-    images, labels, counts = pool(source, heads)
-    print(f"{len(images)} slices of {heads} heads in {time.monotonic() - began:.0f} s, by subtype {counts}", flush=True)
-    net = train(images, labels, minutes, seed)
+    pool = Pool(source, heads)
+    spent = time.monotonic() - began
+    print(f"{len(pool.images)} slices of {heads} heads in {spent:.0f} s, by subtype {pool.counts}", flush=True)
+    net = train(pool, minutes, seed)
     picture = None
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)

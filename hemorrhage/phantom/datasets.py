@@ -11,10 +11,12 @@ import torch
 from monai.data import MetaTensor
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
-from hemorrhage.phantom.case import draw_patient, draw_slices, grid_affine, random_pose, scan
+from hemorrhage.phantom.case import Case, draw_patient, draw_slices, grid_affine, random_pose, scan
 from hemorrhage.phantom.draws import Draws
 from hemorrhage.phantom.head import Head, grid_points
 from hemorrhage.phantom.scanner import Scanner, draw_scanner
+from hemorrhage.phantom.statistics import draw_subtypes
+from hemorrhage.subtypes import BY_NAME
 
 __all__ = ["SlicePhantoms", "TemplatePhantoms"]
 
@@ -107,6 +109,8 @@ class SlicePhantoms(IterableDataset):
         scans_per_head: times that a slab is scanned, each with another scanner; both times slices is samples a head.
         seed: start of the stream.
         positive_fraction: share of heads with blood. Slabs of such heads are placed over it.
+        single_fraction: share of those heads with one subtype, each as likely; the others as subtypes occur in life,
+            where epidural blood is rare.
         pixel_mm: range of pixel sizes.
         spacing_mm: range of slice distances, equal to their thickness.
         exported: share of series saturated outside a display window.
@@ -126,6 +130,7 @@ class SlicePhantoms(IterableDataset):
         scans_per_head: int = 2,
         seed: int = 0,
         positive_fraction: float = 0.5,
+        single_fraction: float = 0.5,
         pixel_mm: tuple[float, float] = (0.8, 0.98),
         spacing_mm: tuple[float, float] = (2.5, 6.5),
         exported: float = 0.3,
@@ -139,6 +144,7 @@ class SlicePhantoms(IterableDataset):
         self.scans_per_head = scans_per_head
         self.seed = seed
         self.positive_fraction = positive_fraction
+        self.single_fraction = single_fraction
         self.pixel_mm = pixel_mm
         self.spacing_mm = spacing_mm
         self.exported = exported
@@ -160,11 +166,14 @@ class SlicePhantoms(IterableDataset):
                     return
             head += workers
 
-    def samples_of(self, seed: int) -> list[dict[str, Any]]:
-        """The samples of one head, in random order."""
+    def scans_of(self, seed: int) -> list[Case]:
+        """The slabs of one head, each ``slices_per_head`` and two outer slices thick; they differ by their scanners."""
         with torch.no_grad():
             r = Draws(seed, self.device)
-            head, _ = draw_patient(r, positive_fraction=self.positive_fraction)
+            wanted: Sequence[str] = ()
+            if r.chance(self.positive_fraction):
+                wanted = (r.choice(list(BY_NAME)),) if r.chance(self.single_fraction) else draw_subtypes(r)
+            head, retries = draw_patient(r, wanted)
             rotation, offset = random_pose(r, 7.0, 6.0)
             pixel, step = r.uniform(*self.pixel_mm), r.uniform(*self.spacing_mm)
             count = self.slices_per_head + 2
@@ -176,10 +185,17 @@ class SlicePhantoms(IterableDataset):
             shape = (self.size, self.size, count)
             affine = grid_affine(shape, (pixel, pixel, step), tilt, center)
             slices = draw_slices(head, affine, shape, rotation, offset, whole=False, subplane_mm=self.subplane_mm)
-            cases = [scan(slices, draw_scanner(r, self.exported), r, seed=seed) for _ in range(self.scans_per_head)]
+            return [
+                scan(slices, draw_scanner(r, self.exported), r, seed=seed, retries=retries)
+                for _ in range(self.scans_per_head)
+            ]
+
+    def samples_of(self, seed: int) -> list[dict[str, Any]]:
+        """The samples of one head, in random order."""
+        cases = self.scans_of(seed)
         samples = []
-        order = [(c, k) for c in range(self.scans_per_head) for k in range(1, count - 1)]
-        for n in r.numbers.permutation(len(order)):
+        order = [(c, k) for c in range(self.scans_per_head) for k in range(1, self.slices_per_head + 1)]
+        for n in np.random.default_rng(seed).permutation(len(order)):
             case, k = cases[order[n][0]], order[n][1]
             image = case.hu[:, :, k - 1 : k + 2].permute(2, 0, 1).contiguous()
             samples.append(_item(image, case.label[None, :, :, k], case.brain[None, :, :, k], None))
