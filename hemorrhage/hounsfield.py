@@ -146,7 +146,7 @@ def _refuse_foreign_numbers(sample: np.ndarray, low: float, high: float, file: o
             "E_OFFSET",
             file,
             f"{said}; air lies near {peaks[0]:.0f} and tissue near {peaks[1]:.0f}, so the HU are shifted",
-            f"If you know the shift, pass it as hu_offset ({-1000 - round(peaks[0] - 24):+d} is likely).",
+            f"If you know the shift, pass it as --hu_offset ({-1000 - round(peaks[0] - 24):+d} is likely).",
         )
     if len(values) <= 16:
         raise ScanError("E_NOT_HU", file, f"{said}, only {len(values)} different ones (a mask?)", remedy)

@@ -125,7 +125,10 @@ def _no_orientation(assume_ras: bool) -> ScanWarning:
     if assume_ras:
         text = "The header names no orientation; the axes were taken as right, anterior, superior, as asked."
     else:
-        text = "The header names no orientation: left and right are unknown, and no side may be reported."
+        text = (
+            "The header names no orientation: left and right are unknown and not reported "
+            "(--assume_ras True takes right, anterior, superior)."
+        )
     return ScanWarning("W_NO_ORIENTATION", text, numbers={"assumed_ras": float(assume_ras)})
 
 

@@ -32,20 +32,25 @@ def read_findings(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def pending_scans(dataset_dir: str, output_dir: str, overwrite: bool = False) -> list[dict[str, str]]:
+def pending_scans(
+    dataset_dir: str, output_dir: str, overwrite: bool = False, brain_dir: str = ""
+) -> list[dict[str, str]]:
     """The items of an inference run: every scan of ``dataset_dir`` that has no result in ``output_dir`` yet.
 
     Args:
         dataset_dir: as :func:`hemorrhage.scans.find_scans` takes it; empty means no scans.
         output_dir: folder of the results.
         overwrite: take all scans.
+        brain_dir: folder with the user's own brain mask of each scan, ``NAME.nii.gz`` or ``NAME.nii``; empty has them
+            made.
 
     Returns:
-        dictionaries with "image" (absolute path) and "name".
+        dictionaries with "image" (absolute path), "name", and "brain" where there is a ``brain_dir``.
 
     Raises:
-        ScanError: E_NOT_FOUND and E_NO_SCANS of :func:`find_scans`; E_WOULD_OVERWRITE if a result would take the place
-            of something else; E_OTHER_INPUT if a result there is that of another scan with the same name.
+        ScanError: E_NOT_FOUND and E_NO_SCANS of :func:`find_scans`; E_NOT_FOUND if a brain mask is missing;
+            E_WOULD_OVERWRITE if a result would take the place of something else; E_OTHER_INPUT if a result there is
+            that of another scan with the same name.
     """
     if not dataset_dir:
         return []
@@ -61,8 +66,21 @@ def pending_scans(dataset_dir: str, output_dir: str, overwrite: bool = False) ->
                 "Name another --output_dir.",
             )
         if overwrite or not _has_result(target, scan.path):
-            pending.append({"image": str(scan.path), "name": scan.name})
+            mask = {"brain": str(_brain_mask(Path(brain_dir).expanduser(), scan.name))} if brain_dir else {}
+            pending.append({"image": str(scan.path), "name": scan.name, **mask})
     return pending
+
+
+def _brain_mask(folder: Path, name: str) -> Path:
+    for ending in (".nii.gz", ".nii"):
+        if (folder / (name + ending)).is_file():
+            return (folder / (name + ending)).absolute()
+    raise ScanError(
+        "E_NOT_FOUND",
+        folder / f"{name}.nii.gz",
+        f"no brain mask for the scan {name}",
+        "Add it, or leave out --brain_dir to have all masks made.",
+    )
 
 
 @contextlib.contextmanager
@@ -78,13 +96,14 @@ def _clean_exit() -> Iterator[None]:
         raise SystemExit(cause.exit_code) from None
 
 
-def check_input(dataset_dir: str, output_dir: str, overwrite: bool = False) -> None:
+def check_input(dataset_dir: str, output_dir: str, overwrite: bool = False, brain_dir: str = "") -> None:
     """First step of an inference run: say in one line what is wrong with its input, before anything is built.
 
     Args:
         dataset_dir: as for :func:`pending_scans`, but empty is an error here.
         output_dir: as for :func:`pending_scans`.
         overwrite: as for :func:`pending_scans`.
+        brain_dir: as for :func:`pending_scans`.
 
     Raises:
         SystemExit: with the status of the error, after printing its line.
@@ -97,7 +116,7 @@ def check_input(dataset_dir: str, output_dir: str, overwrite: bool = False) -> N
                 "no input was named",
                 "Give --dataset_dir with a scan, a folder of scans or a DICOM folder.",
             )
-        pending_scans(dataset_dir, output_dir, overwrite)
+        pending_scans(dataset_dir, output_dir, overwrite, brain_dir)
 
 
 def run_engine(engine: Workflow) -> None:
@@ -165,7 +184,7 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{k: found[k] for k in _COLUMNS if k in found},
         "name": record["name"],
-        "warnings": " ".join(w["code"] for w in record["warnings"]),
+        "warnings": " ".join(dict.fromkeys(w["code"] for w in record["warnings"])),
         "seconds": round(sum(record["seconds"].values()), 1),
         "file": record["input"]["file"],
         "sha256": record["input"]["sha256"],
@@ -197,7 +216,9 @@ def _print_table(rows: Sequence[Mapping[str, Any]], output_dir: Path) -> None:
         if "error" in row:
             table.add_row(row["name"], "[red]failed[/red]", *[""] * 6)
             continue
-        volumes = [f"{row[k]:.1f}" for k in ("volume_ml", "volume_left_ml", "volume_right_ml")]
+        volumes = [
+            "" if v is None else f"{v:.1f}" for v in map(row.get, ("volume_ml", "volume_left_ml", "volume_right_ml"))
+        ]
         score, seconds = f"{row['scan_score']:.2f}", f"{row['seconds']:.1f}"
         table.add_row(row["name"], *volumes, str(row["number_of_components"]), score, row["warnings"], seconds)
     console = Console()

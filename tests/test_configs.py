@@ -16,6 +16,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.bundle import run as run_bundle
 
 from hemorrhage.networks import VNet
+from hemorrhage.phantom.study import write_dicom_series
 
 TINY = {
     **SMALL,
@@ -65,11 +66,14 @@ def test_shared_blocks_are_equal():
         assert train[key] == inference[key], key
     for key in ("threshold", "smallest_bleed_mm3"):
         assert yaml.safe_load((ROOT / "configs/evaluate.yaml").read_text())[key] == inference[key], key
-    steps = {t["_target_"]: t for t in inference["preprocessing"]["transforms"]}
-    for step in [*train["prepare"], *train["normalize"]]:
-        if step["keys"] == "image":
-            assert steps[step["_target_"]] == step
-    assert steps["hemorrhage.transforms.template.RigidToTemplated"]["spacing_mm"] == "@spacing_mm"
+    alone = [step for step in [*train["prepare"], *train["normalize"]] if step["keys"] == "image"]
+    assert len(alone) == 4
+    for step in alone:
+        if step["_target_"] == "LoadImaged":  # training reads files that were prepared: no choice of series
+            step["reader"].update(series_uid="@series_uid", assume_ras="@assume_ras")
+        assert step in inference["preprocessing"]["transforms"]
+    rigid = next(s for s in inference["preprocessing"]["transforms"] if s["_target_"].endswith("RigidToTemplated"))
+    assert rigid["spacing_mm"] == "@spacing_mm"
 
 
 def test_metadata_is_one_file_and_names_the_versions_installed():
@@ -112,6 +116,32 @@ def test_inference_writes_every_file_of_every_scan(study, weights, elsewhere):
     run_bundle(config_file=config("inference"), **arguments)
     assert (elsewhere / "out/050/findings.json").stat().st_mtime_ns == before
     assert (elsewhere / "out/051/hemorrhage.nii.gz").exists()
+
+
+def test_a_folder_of_dicom_series_and_masks_of_ones_own(study, weights, elsewhere):
+    scan = nib.load(study / "ct_scans/049.nii.gz")
+    hu = np.asarray(scan.dataobj).astype(np.int16)
+    write_dicom_series(hu, scan.affine, elsewhere / "patients/a/ct", 1, "anonymous")
+    arguments = {"checkpoint": weights, **SMALL}
+    run_bundle(config_file=config("inference"), dataset_dir="patients", output_dir="made", **arguments)
+    made = nib.load(elsewhere / "made/a_ct/brain.nii.gz")
+    center = np.append((np.array(scan.shape) - 1) / 2, 1.0)
+    index = np.linalg.inv(made.affine) @ scan.affine @ center
+    assert np.allclose(index[:3], np.round(index[:3]), atol=0.02)  # one grid, whatever the order of its axes
+
+    half = np.asarray(made.dataobj).copy()
+    half[:, : half.shape[1] // 2] = 0
+    (elsewhere / "masks").mkdir()
+    nib.save(nib.Nifti1Image(half, made.affine), elsewhere / "masks/a_ct.nii.gz")
+    run_bundle(
+        config_file=config("inference"), dataset_dir="patients", output_dir="own", brain_dir="masks", **arguments
+    )
+    assert np.array_equal(np.asarray(nib.load(elsewhere / "own/a_ct/brain.nii.gz").dataobj), half)
+    (elsewhere / "masks/a_ct.nii.gz").unlink()
+    with pytest.raises(SystemExit):
+        run_bundle(
+            config_file=config("inference"), dataset_dir="patients", output_dir="x", brain_dir="masks", **arguments
+        )
 
 
 def test_one_bad_scan_does_not_stop_the_others(study, weights, tmp_path):

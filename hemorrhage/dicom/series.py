@@ -54,11 +54,11 @@ def choose_series(
             "E_NO_SERIES",
             folder,
             f"it has no CT series {series_uid}, but {_listing(series)}",
-            "Pass one of these as series_uid.",
+            "Pass one of these as --series_uid.",
         )
     if series_uid is None and len(series) > 1:
         raise ScanError(
-            "E_CHOOSE", folder, f"{len(series)} CT series: {_listing(series)}", "Pass one of them as series_uid."
+            "E_CHOOSE", folder, f"{len(series)} CT series: {_listing(series)}", "Pass one of them as --series_uid."
         )
     chosen = series[series_uid or next(iter(series))]
     if not skipped:

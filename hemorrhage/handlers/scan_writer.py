@@ -82,13 +82,17 @@ class ScanWriter:
                 )
         mask, brain = mask > 0.5, brain > 0.5
         alignment = recorded_alignment(data["image"].meta)
-        found = measure(hu, probability, mask, affine, None if alignment is None else alignment.rigid)
+        sides_known = not any(
+            w.code == "W_NO_ORIENTATION" and not w.numbers.get("assumed_ras") for w in warnings_of(data["image"].meta)
+        )
+        rigid = None if alignment is None else alignment.rigid
+        found = measure(hu, probability, mask, affine, rigid, sides_known)
         with folder_replaced(self.output_dir / name) as folder:
             _save_nifti(folder / "hemorrhage.nii.gz", mask.astype(np.uint8), affine)
             _save_nifti(folder / "brain.nii.gz", brain.astype(np.uint8), affine)
             _save_nifti(folder / "probability.nii.gz", probability, affine)
             title = f"{name}: {found.volume_ml:.1f} mL, {len(found.components)} bleed(s), side: {found.side}"
-            save_montage(folder / "overlay.png", hu, mask, brain, affine, title)
+            save_montage(folder / "overlay.png", hu, mask, brain, affine, title, sides_known=sides_known)
             record = self._record(name, data, found, brain.sum() * voxel_volume_ml(affine))
             record["seconds"]["write"] = round(time.perf_counter() - start, 3)
             text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)

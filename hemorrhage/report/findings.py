@@ -40,9 +40,9 @@ class Measurements:
 
     Attributes:
         volume_ml: voxels of the mask times the volume of a voxel.
-        volume_left_ml: of it, on the patient's left of the midline, as the header states left.
+        volume_left_ml: of it, on the patient's left of the midline, as the header states left; None where it does not.
         volume_right_ml: likewise on the right.
-        side: "left", "right" (at least 90 % of the volume there), "both", or "none" without blood.
+        side: "left", "right" (at least 90 % of the volume there), "both", "none" without blood, or "unknown".
         volume_ml_at: volume of the probability map at each of VOLUME_THRESHOLDS.
         scan_score: largest probability after averaging over a cube of 5 mm: near 0 without a trace of blood, near 1
             with a sure one. Comparable only between scans read with the same weights.
@@ -50,8 +50,8 @@ class Measurements:
     """
 
     volume_ml: float
-    volume_left_ml: float
-    volume_right_ml: float
+    volume_left_ml: float | None
+    volume_right_ml: float | None
     side: str
     volume_ml_at: dict[str, float]
     scan_score: float
@@ -93,12 +93,22 @@ def _components(mask: np.ndarray, hu: np.ndarray, probability: np.ndarray, affin
     return sorted(bleeds, key=lambda b: -b.volume_ml)
 
 
+def _side(left: float, total: float) -> str:
+    if total == 0:
+        return "none"
+    right = total - left
+    if max(left, right) < 0.9 * total:
+        return "both"
+    return "left" if left > right else "right"
+
+
 def measure(
     hu: np.ndarray,
     probability: np.ndarray,
     mask: np.ndarray,
     affine: np.ndarray,
     to_template: np.ndarray | None = None,
+    sides_known: bool = True,
 ) -> Measurements:
     """Volumes, sides, bleeds and score of a scan, all on the scan's own grid.
 
@@ -109,6 +119,7 @@ def measure(
         affine: (4, 4) voxel index to RAS+ mm.
         to_template: (4, 4) RAS+ mm of the scan to those of the template, whose plane x = 0 is the midline; None takes
             the middle of the mask's grid.
+        sides_known: whether the affine can tell left from right.
 
     Returns:
         the measurements; without blood all volumes are 0.0 and the side is "none".
@@ -128,18 +139,11 @@ def measure(
     else:
         x = world @ to_template[0, :3] + to_template[0, 3]
     left = float(np.count_nonzero(x < 0) * one_ml)
-    right = total - left
-    if total == 0:
-        side = "none"
-    elif max(left, right) >= 0.9 * total:
-        side = "left" if left > right else "right"
-    else:
-        side = "both"
     return Measurements(
         volume_ml=total,
-        volume_left_ml=left,
-        volume_right_ml=right,
-        side=side,
+        volume_left_ml=left if sides_known else None,
+        volume_right_ml=total - left if sides_known else None,
+        side=_side(left, total) if sides_known or total == 0 else "unknown",
         volume_ml_at={f"{t:g}": float(np.count_nonzero(probability >= t) * one_ml) for t in VOLUME_THRESHOLDS},
         scan_score=_scan_score(probability, affine),
         components=tuple(_components(mask, hu, probability, affine)),

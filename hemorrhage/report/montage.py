@@ -71,6 +71,7 @@ def save_montage(
     affine: np.ndarray,
     title: str,
     most: int = 20,
+    sides_known: bool = True,
 ) -> None:
     """Write a PNG: slices in the brain window, seen from the feet, hemorrhage filled, brain mask outlined.
 
@@ -82,6 +83,7 @@ def save_montage(
         affine: (4, 4) voxel index to RAS+ mm.
         title: a line above the slices.
         most: how many slices at the most.
+        sides_known: whether the affine can tell left from right; if not, both letters are question marks.
     """
     scan, edges = _radiological(hu, affine)
     blood, _ = _radiological(mask, affine)
@@ -110,8 +112,8 @@ def save_montage(
             if region.any():
                 axis.contour(resize(region.astype(np.float32), shape, order=1), [0.5], colors=[tint], linewidths=0.6)
         axis.text(0.02, 0.96, f"{k + 1}", color="white", fontsize=7, va="top", transform=axis.transAxes)
-        axis.text(0.02, 0.04, "R", color="white", fontsize=7, transform=axis.transAxes)
-        axis.text(0.94, 0.04, "L", color="white", fontsize=7, transform=axis.transAxes)
+        for place, letter in ((0.02, "R"), (0.94, "L")):
+            axis.text(place, 0.04, letter if sides_known else "?", color="white", fontsize=7, transform=axis.transAxes)
     figure.suptitle(title, color="white", fontsize=9)
     keys = [
         Line2D([], [], color=tuple(color), label="hemorrhage"),

@@ -25,6 +25,7 @@ class CheckSameGridd(MapTransform):
 
     Args:
         keys: MetaTensors (C, I, J, K), the scan first.
+        allow_missing_keys: skip masks that are missing.
 
     Raises:
         ScanError: E_GRID with both shapes, or the largest distance between two corners in mm.

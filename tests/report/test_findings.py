@@ -44,6 +44,13 @@ def test_a_bleed_across_the_midline_has_both_sides():
     assert found.volume_left_ml == pytest.approx(found.volume_right_ml, rel=0.1)
 
 
+def test_a_side_that_is_not_known_is_not_stated():
+    found = measure(*scan_with(np.s_[50:70, 10:30, 1:3]), AFFINE, sides_known=False)
+    assert (found.side, found.volume_left_ml, found.volume_right_ml) == ("unknown", None, None)
+    assert found.volume_ml == pytest.approx(1.0)
+    assert measure(*scan_with(), AFFINE, sides_known=False).side == "none"
+
+
 def test_no_blood_is_zero_and_none():
     found = measure(*scan_with(), AFFINE)
     record = found.as_record()
