@@ -61,7 +61,7 @@ def grid_affine(
     Args:
         shape: (I, J, K).
         spacing_mm: pixel, pixel and distance between slices.
-        tilt_degrees: gantry tilt; positive leans the top of the gantry toward the feet.
+        tilt_degrees: gantry tilt; positive raises the front of each slice toward the top of the head.
         center_mm: RAS position of the grid's middle.
         sheared: slices follow each other along the table, as a tilted gantry acquires them, and not along their
             normal; ``spacing_mm[2]`` is then their distance along the normal.

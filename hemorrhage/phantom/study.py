@@ -114,7 +114,8 @@ def write_dicom_series(hu: np.ndarray, affine: np.ndarray, folder: Path, seed: i
         corner, step_j, hu = corner + step_j * (hu.shape[1] - 1), -step_j, hu[:, ::-1]
     pixel = np.linalg.norm(step_i), np.linalg.norm(step_j)
     normal = np.cross(step_i / pixel[0], step_j / pixel[1])
-    tilt = float(np.degrees(np.arcsin(np.clip(normal[1], -1, 1))))
+    # DICOM counts a gantry whose top leans away from the table as negative.
+    tilt = -float(np.degrees(np.arcsin(np.clip(normal[1], -1, 1))))
     study, series, frame = (generate_uid(entropy_srcs=[kind, str(seed), name]) for kind in ("study", "series", "frame"))
     for k in range(hu.shape[2]):
         uid = generate_uid(entropy_srcs=["image", str(seed), name, str(k)])
