@@ -23,6 +23,8 @@ from hemorrhage.subtypes import BY_NAME
 __all__ = ["DOMAINS", "Bleed", "NoRoomError", "Space", "add_bleeds", "brain_space", "rough_depth", "share_of_space"]
 
 DOMAINS = {"EDH": "extra", "SDH": "extra", "SAH": "csf", "IPH": "tissue", "IVH": "ventricle"}
+VISIBLE = ("EDH", "IPH")
+LEAST_CONTRAST_HU = 3.0
 UNMARKED_MM = 1.2
 VOXEL_ML = GRID_STEP_MM**3 / 1000.0
 
@@ -129,6 +131,9 @@ def add_bleeds(
     for subtype in order:
         ml = (volume_ml or {}).get(subtype) or draw_volume(subtype, r)
         hu = (density_hu or {}).get(subtype) or draw_density(subtype, ml, r)
+        if subtype in VISIBLE and not density_hu:
+            # The table's lowest values are of scans whose brain was darker too: no reader outlines what he can't see.
+            hu = max(hu, head.numbers["gray"] + LEAST_CONTRAST_HU)
         plan.append(
             Bleed(
                 subtype=subtype, index=BY_NAME[subtype].index, field=f"level_{subtype}", domain=DOMAINS[subtype],

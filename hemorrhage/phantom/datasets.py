@@ -166,14 +166,17 @@ class SlicePhantoms(IterableDataset):
                     return
             head += workers
 
+    def wanted_subtypes(self, r: Draws) -> tuple[str, ...]:
+        """Subtypes of the next head: none, one of the five, or as they occur together."""
+        if not r.chance(self.positive_fraction):
+            return ()
+        return (r.choice(list(BY_NAME)),) if r.chance(self.single_fraction) else draw_subtypes(r)
+
     def scans_of(self, seed: int) -> list[Case]:
         """The slabs of one head, each ``slices_per_head`` and two outer slices thick; they differ by their scanners."""
         with torch.no_grad():
             r = Draws(seed, self.device)
-            wanted: Sequence[str] = ()
-            if r.chance(self.positive_fraction):
-                wanted = (r.choice(list(BY_NAME)),) if r.chance(self.single_fraction) else draw_subtypes(r)
-            head, retries = draw_patient(r, wanted)
+            head, retries = draw_patient(r, self.wanted_subtypes(r))
             rotation, offset = random_pose(r, 7.0, 6.0)
             pixel, step = r.uniform(*self.pixel_mm), r.uniform(*self.spacing_mm)
             count = self.slices_per_head + 2

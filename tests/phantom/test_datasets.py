@@ -7,6 +7,8 @@ from monai.data import MetaTensor
 from torch.utils.data import DataLoader
 
 from hemorrhage.phantom import SlicePhantoms, TemplatePhantoms
+from hemorrhage.phantom.draws import Draws
+from hemorrhage.subtypes import BY_NAME
 
 SMALL = {"size": 48, "spacing_mm": 4.0}
 
@@ -61,6 +63,14 @@ def test_slices_come_with_their_neighbors():
     assert len(samples) == 5
     assert samples[0]["image"].shape == (3, 96, 96)
     assert samples[0]["label"].shape == samples[0]["subtype"].shape == samples[0]["brain"].shape == (1, 96, 96)
+
+
+def test_every_subtype_is_taught_at_its_share():
+    source, r, n = SlicePhantoms(positive_fraction=0.8, single_fraction=1.0), Draws(0), 2000
+    drawn = [source.wanted_subtypes(r) for _ in range(n)]
+    assert np.mean([d == () for d in drawn]) == pytest.approx(0.2, abs=0.04)
+    for name in BY_NAME:
+        assert np.mean([d == (name,) for d in drawn]) == pytest.approx(0.16, abs=0.035)
 
 
 def test_workers_share_an_epoch_without_repeating_a_sample():
