@@ -18,16 +18,17 @@ from hemorrhage.geometry import voxel_volume_ml
 from hemorrhage.runs import read_findings
 
 ROOT = Path(__file__).resolve().parents[1]
-# A network that two processor cores train in minutes: half the width, half the resolution.
-SMALL = {"network_def#width": 8, "spacing_mm": 3.0}
-HEADS = 40
+# A network that two processor cores train in minutes: half the width, 4 mm instead of 1.5 mm.
+SMALL = {"network_def#width": 8, "spacing_mm": 4.0}
+HEADS = 32
 TRAINING = {
     "train#phantoms#length": HEADS,
-    "train#phantoms#positive_fraction": 0.8,
+    "train#phantoms#positive_fraction": 1.0,
     "train#dataset#kept_phantoms": HEADS,
     "validate#phantoms#length": 6,
+    "validate#phantoms#positive_fraction": 1.0,
     "cases_per_epoch": HEADS,
-    "batch_size": 2,
+    "batch_size": 1,
     "learning_rate": 0.002,
     "network_def#dropout": 0.1,
 }

@@ -11,7 +11,7 @@ from hemorrhage.phantom import make_case
 ROOT = Path(__file__).resolve().parents[1]
 
 # What makes any shipped config small enough for a test: a narrow network on a coarse grid.
-SMALL = {"network_def#width": 2, "spacing_mm": 3.0, "device": "$torch.device('cpu')"}
+SMALL = {"network_def#width": 2, "spacing_mm": 6.0, "device": "$torch.device('cpu')"}
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,7 @@ def config(*names):
 @pytest.fixture
 def weights(tmp_path):
     torch.manual_seed(0)
-    torch.save(VNet(width=2).state_dict(), tmp_path / "weights.pt")
+    torch.save(VNet(width=2, norm="instance").state_dict(), tmp_path / "weights.pt")
     return str(tmp_path / "weights.pt")
 
 
@@ -153,7 +153,7 @@ def test_one_bad_scan_does_not_stop_the_others(study, weights, tmp_path):
     decoy.mkdir()
     (decoy / "__init__.py").write_text("raise RuntimeError('the wrong package')")
     command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", config("inference")]
-    command += ["--dataset_dir", "scans", "--output_dir", "out", "--checkpoint", weights, "--spacing_mm", "3.0"]
+    command += ["--dataset_dir", "scans", "--output_dir", "out", "--checkpoint", weights, "--spacing_mm", "6.0"]
     command += ["--network_def#width", "2", "--device", "$torch.device('cpu')"]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)

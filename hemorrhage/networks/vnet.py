@@ -113,7 +113,7 @@ class VNet(nn.Module):
             # logits in the hundreds.
             last = [m for m in block.modules() if isinstance(m, (nn.Conv2d, nn.Conv3d))][-1]
             nn.init.normal_(last.weight, std=0.1 / math.sqrt(last.weight[0].numel()))
-        nn.init.normal_(self.last.weight, std=0.1)
+        nn.init.normal_(self.last.weight, std=0.5)
         nn.init.constant_(self.last.bias, math.log(prior / (1 - prior)))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
