@@ -104,11 +104,13 @@ def augment(x: torch.Tensor, y: torch.Tensor, g: torch.Generator) -> tuple[torch
     return x.contiguous(memory_format=torch.channels_last), y
 
 
-def train(pool: Pool, minutes: float, seed: int) -> torch.nn.Module:
+def train(pool: Pool, minutes: float, seed: int, start_from: Path | None = None) -> torch.nn.Module:
     """Train for ``minutes``; half of each batch holds blood."""
     torch.manual_seed(seed)
     g = torch.Generator().manual_seed(seed)
     net = network().train()
+    if start_from is not None:
+        net.load_state_dict(torch.load(start_from, weights_only=True))
     optimizer = torch.optim.AdamW(net.parameters(), 2e-3, weight_decay=1e-4)
     start, step, losses = time.monotonic(), 0, []
     while (done := (time.monotonic() - start) / 60 / minutes) < 1:
@@ -214,6 +216,7 @@ def main(
     heads: Annotated[int, typer.Option(help="Phantom heads to train on.")] = 150,
     seed: Annotated[int, typer.Option(help="Seed of network and phantoms.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for weights, figures and a picture.")] = None,
+    start_from: Annotated[Path | None, typer.Option(help="Weights of an earlier run to go on from.")] = None,
     threads: Annotated[int, typer.Option(help="Threads of the processor.")] = 2,
 ) -> None:
     """Draw heads, train, measure, print one line of JSON."""
@@ -225,7 +228,7 @@ def main(
     pool = Pool(source, heads)
     spent = time.monotonic() - began
     print(f"{len(pool.images)} slices of {heads} heads in {spent:.0f} s, by subtype {pool.counts}", flush=True)
-    net = train(pool, minutes, seed)
+    net = train(pool, minutes, seed, start_from)
     picture = None
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
