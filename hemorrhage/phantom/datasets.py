@@ -36,6 +36,7 @@ class TemplatePhantoms(Dataset):
         misfit_degrees: SD of the rotation about each axis.
         misfit_mm: SD of the translation along each axis.
         subtypes: short names to put into each case with blood; by default drawn as they occur.
+        volume_ml: least and largest volume of each of ``subtypes``, uniform; by default drawn as they occur.
         scanner: drawn for each case where None.
         transform: applied to each item.
         device: where cases are made.
@@ -54,6 +55,7 @@ class TemplatePhantoms(Dataset):
         misfit_degrees: float = 3.0,
         misfit_mm: float = 2.5,
         subtypes: Sequence[str] | None = None,
+        volume_ml: tuple[float, float] | None = None,
         scanner: Scanner | None = None,
         transform: Callable[[dict[str, Any]], Any] | None = None,
         device: torch.device | str = "cpu",
@@ -68,7 +70,10 @@ class TemplatePhantoms(Dataset):
         self.seed = seed
         self.positive_fraction = positive_fraction
         self.misfit = (misfit_degrees, misfit_mm)
+        if volume_ml and not subtypes:
+            raise ValueError(f"volume_ml {volume_ml} needs subtypes to apply to")
         self.subtypes = subtypes
+        self.volume_ml = volume_ml
         self.scanner = scanner
         self.transform = transform
         self.device = device
@@ -84,10 +89,12 @@ class TemplatePhantoms(Dataset):
         seed = self.seed + index % self.length
         with torch.no_grad():
             r = Draws(seed, self.device)
-            wanted = (
-                self.subtypes if self.subtypes and r.chance(self.positive_fraction) else () if self.subtypes else None
-            )
-            head, retries = draw_patient(r, wanted, positive_fraction=self.positive_fraction)
+            wanted, volumes = self.subtypes, None
+            if wanted and not r.chance(self.positive_fraction):
+                wanted = ()
+            elif wanted and self.volume_ml:
+                volumes = {subtype: r.uniform(*self.volume_ml) for subtype in wanted}
+            head, retries = draw_patient(r, wanted, volumes, positive_fraction=self.positive_fraction)
             rotation, offset = random_pose(r, self.misfit[0], self.misfit[1])
             scanner = self.scanner or draw_scanner(r)
             slices = draw_slices(head, self.affine, self.shape, rotation, offset)

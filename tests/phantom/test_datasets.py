@@ -79,3 +79,12 @@ def test_workers_share_an_epoch_without_repeating_a_sample():
     images = [s["image"] for s in loader]
     assert len(images) == 10
     assert len({i.numpy().tobytes() for i in images}) == 10
+
+
+def test_volumes_can_be_asked_for_in_a_range():
+    data = TemplatePhantoms(3, size=64, spacing_mm=3.0, positive_fraction=1.0, subtypes=["IPH"], volume_ml=(30, 40))
+    for n in range(3):
+        item = data[n]
+        assert 29 < float(item["label"].sum()) * 0.027 < 41
+    with pytest.raises(ValueError, match="needs subtypes"):
+        TemplatePhantoms(1, volume_ml=(1, 2))
