@@ -63,7 +63,7 @@ def test_no_room_is_said(head):
 
 def test_every_subtype_can_be_put_into_every_head():
     failed = 0
-    for seed in range(6):
+    for seed in range(3):
         head = draw_head(Draws(seed))
         for name in DOMAINS:
             try:
