@@ -25,14 +25,14 @@ SMALL = {"network_def#width": 8, "spacing_mm": 6.0}
 HEADS = 32
 TRAINING = {
     "train#phantoms#length": HEADS,
-    "train#phantoms#positive_fraction": 1.0,
+    "train#phantoms#positive_fraction": 0.7,
     "train#dataset#kept_phantoms": HEADS,
     "train#phantoms#subtypes": "['IPH']",
     "train#phantoms#volume_ml": "[15, 80]",
     "validate#phantoms#length": 6,
     "validate#phantoms#positive_fraction": 1.0,
     "cases_per_epoch": HEADS,
-    "batch_size": 1,
+    "batch_size": 2,
     "learning_rate": 0.002,
     "network_def#dropout": 0.1,
 }

@@ -13,7 +13,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from hemorrhage.errors import warnings_of
-from hemorrhage.transforms.template import RigidToTemplated, recorded_alignment
+from hemorrhage.transforms.template import RigidToTemplated, _pooled, recorded_alignment
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "models" / "template.nii.gz"
 KEYS = ("image", "label", "brain")
@@ -179,3 +179,19 @@ def test_coarser_grid_covers_the_same_field(tensors):
     assert coarse["image"].shape == (1, 64, 64, 64)
     volume = [float(o["brain"].sum() * torch.det(o["brain"].affine[:3, :3]).abs()) for o in (fine, coarse)]
     assert volume[0] == pytest.approx(volume[1], rel=0.02)
+
+
+def test_fine_pixels_are_averaged_on_a_coarse_grid():
+    # A ramp along each axis stays the same ramp in the world, wherever the blocks of 15 x 15 pixels of 0.2 mm fall;
+    # their noise shrinks to a fifteenth.
+    affine = torch.diag(torch.tensor([0.2, 0.2, 5.0, 1.0], dtype=torch.float64))
+    affine[:3, 3] = torch.tensor([3.0, -7.0, 11.0])
+    index = torch.stack(torch.meshgrid(*[torch.arange(n, dtype=torch.float64) for n in (45, 30, 4)], indexing="ij"), -1)
+    world = index @ affine[:3, :3].T + affine[:3, 3]
+    pooled, coarse = _pooled(world.permute(3, 0, 1, 2), affine, 6.0)
+    assert pooled.shape == (3, 3, 2, 4)
+    center = torch.tensor([1.0, 1.0, 2.0], dtype=torch.float64)
+    assert torch.allclose(pooled[:, 1, 1, 2].double(), coarse[:3, :3] @ center + coarse[:3, 3], atol=1e-4)
+    noise = torch.randn(1, 300, 300, 4, generator=torch.Generator().manual_seed(0))
+    assert 0.06 < _pooled(noise, affine, 6.0)[0].std() < 0.075
+    assert _pooled(noise, affine, 0.1)[0] is noise

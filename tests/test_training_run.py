@@ -1,0 +1,45 @@
+"""A training small enough for every run of the tests, from phantoms to the bleed of a head that it never saw."""
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+from conftest import ROOT, SMALL
+from monai.bundle import run as run_bundle
+
+TRAINING = {
+    **SMALL,
+    "network_def#width": 8,
+    "network_def#dropout": 0.1,
+    "train#phantoms#subtypes": ["IPH"],
+    "train#phantoms#volume_ml": [30, 90],
+    "train#phantoms#positive_fraction": 0.8,
+    "train#phantoms#length": 16,
+    "train#dataset#kept_phantoms": 16,
+    "cases_per_epoch": 16,
+    "batch_size": 2,
+    "learning_rate": 3e-3,
+    "max_epochs": 16,
+    "val_interval": 4,
+    "validate#phantoms#length": 4,
+    "validate#phantoms#positive_fraction": 1.0,
+}
+
+
+def test_training_on_phantoms_finds_the_bleed_of_another_head(study, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_bundle(config_file=str(ROOT / "configs/train.yaml"), output_dir="run", **TRAINING)
+    dice = pd.read_csv("run/curves.csv")["val_dice"].dropna()
+    assert dice.max() > dice.iloc[0] + 0.15
+    assert dice.max() > 0.3
+
+    run_bundle(
+        config_file=str(ROOT / "configs/inference.yaml"),
+        dataset_dir=str(study / "ct_scans/052.nii.gz"),
+        output_dir="out",
+        checkpoint="run/model.pt",
+        **{**SMALL, "network_def#width": 8},
+    )
+    truth = np.asarray(nib.load(study / "masks/052.nii.gz").dataobj) > 0
+    found = np.asarray(nib.load("out/052/hemorrhage.nii.gz").dataobj) > 0
+    overlap = 2 * np.count_nonzero(truth & found) / (np.count_nonzero(truth) + np.count_nonzero(found))
+    assert overlap > 0.3  # a random mask of that size would overlap by 0.03
