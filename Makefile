@@ -29,10 +29,10 @@ $(VENV)/.dev: $(VENV)/.base
 	@$(PIP) $(CONSTRAINTS) --group dev
 	@touch $@
 
-demo: $(VENV)/.base ## phantom heads through the whole bundle: masks, volumes, pictures (about 6 minutes)
+demo: $(VENV)/.base ## phantom heads through the whole bundle: masks, volumes, pictures (about 5 minutes after set-up)
 	@$(RUN) scripts/demo.py --output-dir demo
 
-test: $(VENV)/.dev ## all tests but the slow ones (about 15 minutes on 2 cores)
+test: $(VENV)/.dev ## all tests but the slow ones (about 7 minutes on 2 cores)
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 test-slow: $(VENV)/.dev ## the tests that take minutes each

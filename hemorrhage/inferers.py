@@ -15,7 +15,7 @@ def fast_dtype(device: torch.device | str) -> torch.dtype:
     """The floating type that convolutions run fastest in on ``device`` without a loss of range.
 
     bfloat16 where the hardware multiplies it, float32 elsewhere: on a processor without the instructions bfloat16 is
-    emulated, at two to three times the time of float32.
+    emulated, at about three times the time of float32.
     """
     kind = torch.device(device).type
     if kind == "cuda":
