@@ -1,8 +1,9 @@
-"""A training small enough for every run of the tests, from phantoms to the bleed of a head that it never saw."""
+"""A training of about a minute, from phantoms to the bleed of a head that it never saw."""
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
+import pytest
 from conftest import ROOT, SMALL
 from monai.bundle import run as run_bundle
 
@@ -25,12 +26,12 @@ TRAINING = {
 }
 
 
+@pytest.mark.slow
 def test_training_on_phantoms_finds_the_bleed_of_another_head(study, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_bundle(config_file=str(ROOT / "configs/train.yaml"), output_dir="run", **TRAINING)
     dice = pd.read_csv("run/curves.csv")["val_dice"].dropna()
-    assert dice.max() > dice.iloc[0] + 0.15
-    assert dice.max() > 0.3
+    assert dice.max() > 0.3  # it starts at 0: the untrained network answers 0.01 everywhere (test_vnet.py)
 
     run_bundle(
         config_file=str(ROOT / "configs/inference.yaml"),
