@@ -6,7 +6,7 @@ import json
 import logging
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,18 @@ from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
 
 import hemorrhage
+from hemorrhage.dicom.slice_map import SliceMap
 from hemorrhage.errors import EXIT_INTERNAL, ScanError, warnings_of
 from hemorrhage.files import folder_replaced, sha256_of
 from hemorrhage.geometry import voxel_sizes_mm, voxel_volume_ml
 from hemorrhage.handlers.outputs import batch_of, outputs_of
-from hemorrhage.report.findings import Measurements, measure
+from hemorrhage.reader import SOURCE_KEY
+from hemorrhage.report.findings import measure
 from hemorrhage.report.montage import save_montage
+from hemorrhage.report.scan_result import ScanResult
+from hemorrhage.report.subtype_volumes import subtype_volumes_ml
 from hemorrhage.runs import FINDINGS
+from hemorrhage.subtypes import SUBTYPES
 from hemorrhage.transforms.template import recorded_alignment
 from hemorrhage.transforms.timed import SECONDS_KEY
 
@@ -38,20 +43,33 @@ NOTICE = "Research use only; not for diagnosis."
 class ScanWriter:
     """Handler of :class:`hemorrhage.engines.ScanEvaluator` that writes a scan's folder when its mask is ready.
 
-    Expects in the evaluator's batch and output, on the scan's own grid: "scan" (HU), "brain", "probability" and
-    "pred" (the mask), each (1, I, J, K); and "image" with the meta data of reading and registration.
+    Expects in the evaluator's batch and output, on the scan's own grid: "scan" (HU), "brain", "probability" (of any
+    hemorrhage, before any threshold) and "pred" (the mask), each (1, I, J, K); and "image" with the meta data of
+    reading and registration.
 
     Args:
         output_dir: folder that gets one folder a scan: ``hemorrhage.nii.gz`` (uint8), ``brain.nii.gz`` (uint8),
             ``probability.nii.gz``, ``findings.json`` and ``overlay.png``.
         weights: the file that the network was loaded from; its hash becomes part of each result.
         threshold: the probability that was the threshold, for the record.
+        subtypes: whether "pred" is a label map with the values of :mod:`hemorrhage.subtypes`; it is then written as
+            such, and the findings give mL by subtype. Otherwise it is a mask of any hemorrhage.
+        measures: further measures; what each returns becomes part of the findings.
     """
 
-    def __init__(self, output_dir: str, weights: str, threshold: float) -> None:
+    def __init__(
+        self,
+        output_dir: str,
+        weights: str,
+        threshold: float,
+        subtypes: bool = False,
+        measures: Sequence[Callable[[ScanResult], Mapping[str, object]]] = (),
+    ) -> None:
         self.output_dir = Path(output_dir).absolute()
         self.weights = Path(weights)
         self.threshold = float(threshold)
+        self.subtypes = subtypes
+        self.measures = tuple(measures)
         self._weights_sha256 = ""
 
     def attach(self, engine: Engine) -> None:
@@ -69,52 +87,100 @@ class ScanWriter:
 
     def _write(self, data: Mapping[str, Any]) -> None:
         start = time.perf_counter()
-        name, affine = str(data["name"]), np.asarray(data["scan"].affine, dtype=np.float64)
-        hu, brain, probability, mask = (data[k][0].cpu().numpy() for k in ("scan", "brain", "probability", "pred"))
-        for key, array in (("brain", brain), ("probability", probability), ("pred", mask)):
-            if array.shape != hu.shape:
-                raise ScanError(
-                    "E_GRID",
-                    name,
-                    f"{key} came back with shape {array.shape}, the scan has {hu.shape}",
-                    "Postprocessing must undo every spatial step of preprocessing: check the config.",
-                    EXIT_INTERNAL,
-                )
-        mask, brain = mask > 0.5, brain > 0.5
-        alignment = recorded_alignment(data["image"].meta)
-        sides_known = not any(
-            w.code == "W_NO_ORIENTATION" and not w.numbers.get("assumed_ras") for w in warnings_of(data["image"].meta)
-        )
-        rigid = None if alignment is None else alignment.rigid
-        found = measure(hu, probability, mask, affine, rigid, sides_known)
-        with folder_replaced(self.output_dir / name) as folder:
-            _save_nifti(folder / "hemorrhage.nii.gz", mask.astype(np.uint8), affine)
-            _save_nifti(folder / "brain.nii.gz", brain.astype(np.uint8), affine)
-            _save_nifti(folder / "probability.nii.gz", probability, affine)
-            title = f"{name}: {found.volume_ml:.1f} mL, {len(found.components)} bleed(s), side: {found.side}"
-            save_montage(folder / "overlay.png", hu, mask, brain, affine, title, sides_known=sides_known)
-            record = self._record(name, data, found, brain.sum() * voxel_volume_ml(affine))
+        result = self._result(data)
+        found = self._findings(result)
+        with folder_replaced(self.output_dir / result.name) as folder:
+            labels = result.mask if result.subtypes is None else result.subtypes
+            _save_nifti(folder / "hemorrhage.nii.gz", labels.astype(np.uint8), result.affine)
+            _save_nifti(folder / "brain.nii.gz", result.brain.astype(np.uint8), result.affine)
+            _save_nifti(folder / "probability.nii.gz", result.probability, result.affine)
+            bleeds = f"{found['volume_ml']:.1f} mL, {found['number_of_components']} bleed(s), side: {found['side']}"
+            title = f"{result.name}: {bleeds}"
+            save_montage(
+                folder / "overlay.png",
+                result.hu,
+                result.mask,
+                result.brain,
+                result.affine,
+                title,
+                sides_known=result.sides_known,
+            )
+            record = self._record(result, found)
             record["seconds"]["write"] = round(time.perf_counter() - start, 3)
             text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
             (folder / FINDINGS).write_text(text + "\n", encoding="utf-8")
         for warning in warnings_of(data["image"].meta):
-            logger.warning("%s: %s", name, warning)
+            logger.warning("%s: %s", result.name, warning)
 
-    def _record(self, name: str, data: Mapping[str, Any], found: Measurements, brain_ml: float) -> dict[str, Any]:
-        meta, affine = data["image"].meta, np.asarray(data["scan"].affine, dtype=np.float64)
+    def _result(self, data: Mapping[str, Any]) -> ScanResult:
+        name, meta = str(data["name"]), data["image"].meta
+        shape = tuple(data["scan"].shape)
+        for key in ("brain", "probability", "pred"):
+            if tuple(data[key].shape) != shape:
+                raise ScanError(
+                    "E_GRID",
+                    name,
+                    f"{key} came back with shape {tuple(data[key].shape)}, the scan has {shape}",
+                    "Postprocessing must join channels and undo every spatial step of preprocessing: check the config.",
+                    EXIT_INTERNAL,
+                )
+        hu, brain, probability, pred = (data[k][0].cpu().numpy() for k in ("scan", "brain", "probability", "pred"))
+        labels = np.rint(pred).astype(np.uint8) if self.subtypes else None
+        if labels is not None and labels.max(initial=0) > len(SUBTYPES):
+            raise ScanError(
+                "E_LABEL",
+                name,
+                f"pred holds the value {labels.max()}, and there are {len(SUBTYPES)} subtypes",
+                "Postprocessing must give a label map of hemorrhage.subtypes: check the config.",
+                EXIT_INTERNAL,
+            )
+        alignment = recorded_alignment(meta)
+        return ScanResult(
+            name=name,
+            hu=hu.astype(np.float32, copy=False),
+            brain=brain > 0.5,
+            probability=probability.astype(np.float32, copy=False),
+            mask=pred > 0.5 if labels is None else labels > 0,
+            subtypes=labels,
+            affine=np.asarray(data["scan"].affine, dtype=np.float64),
+            to_template=None if alignment is None else alignment.rigid,
+            sides_known=not any(
+                w.code == "W_NO_ORIENTATION" and not w.numbers.get("assumed_ras") for w in warnings_of(meta)
+            ),
+            slice_map=SliceMap.from_source(json.loads(meta.get(SOURCE_KEY, "{}"))),
+            data=data,
+        )
+
+    def _findings(self, result: ScanResult) -> dict[str, Any]:
+        found = measure(
+            result.hu, result.probability, result.mask, result.affine, result.to_template, result.sides_known
+        )
+        record: dict[str, Any] = found.as_record()
+        record["brain_ml"] = float(result.brain.sum() * voxel_volume_ml(result.affine))
+        if result.subtypes is not None:
+            record["volume_ml_by_subtype"] = subtype_volumes_ml(result.subtypes, result.affine)
+        for further in self.measures:
+            new = further(result)
+            if twice := sorted(set(new) & set(record)):
+                raise ValueError(f"{', '.join(twice)} is measured twice; name each measure once in the config")
+            record.update(new)
+        return record
+
+    def _record(self, result: ScanResult, found: Mapping[str, Any]) -> dict[str, Any]:
+        meta = result.data["image"].meta
         source, alignment = Path(str(meta["filename_or_obj"])), recorded_alignment(meta)
         return {
             "notice": NOTICE,
-            "name": name,
+            "name": result.name,
             "input": {"file": source.name, "sha256": sha256_of(source)},
-            "findings": {**found.as_record(), "brain_ml": float(brain_ml)},
+            "findings": found,
             "threshold": self.threshold,
             "warnings": [asdict(w) for w in warnings_of(meta)],
             "alignment": alignment and {"to_template": alignment.rigid.tolist(), "overlap": alignment.overlap},
             "grid": {
-                "shape": list(data["scan"].shape[1:]),
-                "voxel_mm": voxel_sizes_mm(affine).round(5).tolist(),
-                "affine": affine.tolist(),
+                "shape": list(result.hu.shape),
+                "voxel_mm": voxel_sizes_mm(result.affine).round(5).tolist(),
+                "affine": result.affine.tolist(),
             },
             "weights": {"file": self.weights.name, "sha256": self._weights_sha256},
             "versions": {
@@ -123,7 +189,7 @@ class ScanWriter:
                 "torch": torch.__version__,
                 "python": platform.python_version(),
             },
-            "seconds": {k: round(float(v), 3) for k, v in data.get(SECONDS_KEY, {}).items()},
+            "seconds": {k: round(float(v), 3) for k, v in result.data.get(SECONDS_KEY, {}).items()},
         }
 
 
