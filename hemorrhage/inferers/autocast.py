@@ -1,8 +1,8 @@
-"""Inferers beyond MONAI's own."""
+"""Mixed precision on any device."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -29,7 +29,8 @@ class AutocastInferer(Inferer):
     """Run another inferer in mixed precision, on any device.
 
     MONAI's engines name "cuda" in their own autocast, so their ``amp`` does nothing for a processor; this serves
-    trainer and evaluator alike. The result is float32 again, so that losses and probabilities are.
+    trainer and evaluator alike. The result, a tensor or a dictionary of them, is float32 again, so that losses and
+    probabilities are.
 
     Args:
         inferer: the inferer that calls the network.
@@ -50,4 +51,10 @@ class AutocastInferer(Inferer):
         """Infer ``inputs`` (B, C, *spatial) with ``network``."""
         dtype = self.dtype or fast_dtype(inputs.device)
         with torch.autocast(inputs.device.type, dtype=dtype, enabled=dtype != torch.float32):
-            return self.inferer(inputs, network, *args, **kwargs).float()
+            return _in_float32(self.inferer(inputs, network, *args, **kwargs))
+
+
+def _in_float32(answer: Any) -> Any:
+    if isinstance(answer, Mapping):
+        return {key: _in_float32(value) for key, value in answer.items()}
+    return answer.float()

@@ -1,0 +1,6 @@
+"""Inferers beyond MONAI's own, named from configs."""
+
+from hemorrhage.inferers.autocast import AutocastInferer, fast_dtype
+from hemorrhage.inferers.slice_windows import SliceWindowInferer
+
+__all__ = ["AutocastInferer", "SliceWindowInferer", "fast_dtype"]

@@ -1,0 +1,5 @@
+"""Losses beyond MONAI's own."""
+
+from hemorrhage.losses.patchfcn import PatchFCNLoss
+
+__all__ = ["PatchFCNLoss"]
