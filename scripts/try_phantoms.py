@@ -11,7 +11,10 @@ from __future__ import annotations
 import json
 import math
 import sys
+import tempfile
 import time
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,17 +23,22 @@ import numpy as np
 import torch
 import typer
 from monai.networks.nets import UNet
+from skimage.morphology import remove_small_objects
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hemorrhage.phantom.datasets import SlicePhantoms
+from hemorrhage.phantom.recipe import Recipe
 from hemorrhage.subtypes import SUBTYPES
 
 PIXEL_MM = 0.9
 WINDOW = (0.0, 80.0)
-CROP = 160
+CROP = 192
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
+SMALLEST_MM2 = 10.0  # as inference.yaml drops 50 mm3 on slices of 5 mm
 BATCH = 8
 
 
@@ -47,6 +55,43 @@ def normalize(hu: torch.Tensor) -> torch.Tensor:
     return (hu.clamp(*WINDOW) - 40.0) / 40.0
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a pool of heads is made with.
+
+    Attributes:
+        seed: of the first head.
+        heads: number of heads.
+        without: ingredients that are left out, as :class:`hemorrhage.phantom.recipe.Recipe` names them.
+    """
+
+    seed: int
+    heads: int
+    without: tuple[str, ...] = ()
+
+    def source(self) -> SlicePhantoms:
+        """The heads' slabs: some 22 slices of each, scanned once."""
+        return SlicePhantoms(
+            size=240, seed=self.seed, slices_per_head=22, scans_per_head=1, positive_fraction=0.75, paired_fraction=0.4,
+            exported=0.0,
+            recipe=Recipe().without(*self.without),
+        )  # fmt: skip
+
+
+def _slabs(job: tuple[Plan, int]) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """HU (K, I, J), subtypes and whether brain is seen (K,) of the slabs of one head."""
+    torch.set_num_threads(1)
+    plan, n = job
+    return [
+        (
+            case.hu.permute(2, 0, 1).clamp(-200, 1200).to(torch.int16).numpy(),
+            case.label.permute(2, 0, 1).contiguous().numpy(),
+            (case.brain.sum((0, 1)) > 400).numpy(),
+        )
+        for case in plan.source().scans_of(plan.seed + n)
+    ]
+
+
 class Pool:
     """Slabs of many heads in memory, their slices drawn in balance of those with and without blood.
 
@@ -54,30 +99,37 @@ class Pool:
         images: (N, H, W) int16 HU, slabs one behind the other.
         labels: (N, H, W) uint8 subtypes.
         neighbors: (N, 3) index of the slice below, the slice and the slice above, within its slab.
-        groups: indices of slices with blood and of slices with brain but without blood.
+        groups: indices of slices with blood, by subtype, and last of slices with brain but without blood.
     """
 
-    def __init__(self, source: SlicePhantoms, heads: int) -> None:
+    def __init__(self, plan: Plan, workers: int) -> None:
         images, labels, neighbors, brains = [], [], [], []
         start = 0
-        for n in tqdm(range(heads), desc="heads", mininterval=20):
-            for case in source.scans_of(source.seed + n):
-                count = case.hu.shape[2]
-                images.append(case.hu.permute(2, 0, 1).clamp(-200, 1200).to(torch.int16))
-                labels.append(case.label.permute(2, 0, 1))
-                brains.append(case.brain.sum((0, 1)))
-                k = torch.arange(count)
-                neighbors.append(start + torch.stack([(k - 1).clamp(min=0), k, (k + 1).clamp(max=count - 1)], 1))
-                start += count
+        jobs = [(plan, n) for n in range(plan.heads)]
+        with get_context("spawn").Pool(workers) as processes:
+            for slabs in tqdm(processes.imap(_slabs, jobs), total=len(jobs), desc="heads", mininterval=20):
+                for hu, label, seen in slabs:
+                    images.append(torch.from_numpy(hu))
+                    labels.append(torch.from_numpy(label))
+                    brains.append(torch.from_numpy(seen))
+                    k = torch.arange(len(hu))
+                    below, above = (k - 1).clamp(min=0), (k + 1).clamp(max=len(hu) - 1)
+                    neighbors.append(start + torch.stack([below, k, above], 1))
+                    start += len(hu)
         self.images, self.labels, self.neighbors = torch.cat(images), torch.cat(labels), torch.cat(neighbors)
-        blood = (self.labels > 0).flatten(1).sum(1)
-        seen = torch.cat(brains) > 400
-        self.groups = [(seen & (blood > 12)).nonzero()[:, 0], (seen & (blood == 0)).nonzero()[:, 0]]
-        self.counts = {s.short: int((self.labels == s.index).flatten(1).any(1).sum()) for s in SUBTYPES}
+        self.seen = torch.cat(brains)
+        self._group()
+
+    def _group(self) -> None:
+        pixels = torch.stack([(self.labels == s.index).flatten(1).sum(1) for s in SUBTYPES])
+        self.groups = [(self.seen & (n > 12)).nonzero()[:, 0] for n in pixels]
+        self.groups = [g for g in self.groups if len(g)] + [(self.seen & (pixels.sum(0) == 0)).nonzero()[:, 0]]
+        self.counts = {s.short: int((n > 0).sum()) for s, n in zip(SUBTYPES, pixels, strict=True)}
 
     def batch(self, size: int, g: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """Images (size, 3, H, W) and blood (size, 1, H, W), half of them with blood."""
-        pick = torch.cat([w[torch.randint(len(w), (size // 2,), generator=g)] for w in self.groups])
+        """Images (size, 3, H, W) and blood (size, 1, H, W), half of them with blood, each subtype as often."""
+        which = torch.randint(len(self.groups) - 1, (size // 2,), generator=g).tolist() + [-1] * (size // 2)
+        pick = torch.stack([self.groups[w][torch.randint(len(self.groups[w]), (1,), generator=g)[0]] for w in which])
         return normalize(self.images[self.neighbors[pick]].float()), (self.labels[pick] > 0).float()[:, None]
 
 
@@ -104,13 +156,12 @@ def augment(x: torch.Tensor, y: torch.Tensor, g: torch.Generator) -> tuple[torch
     return x.contiguous(memory_format=torch.channels_last), y
 
 
-def train(pool: Pool, minutes: float, seed: int, start_from: Path | None = None) -> torch.nn.Module:
-    """Train for ``minutes``; half of each batch holds blood."""
+def train(pool: Pool, minutes: float, seed: int) -> torch.nn.Module:
+    """Train for ``minutes``; half of each batch holds blood. Returns the average of the weights of late steps."""
     torch.manual_seed(seed)
     g = torch.Generator().manual_seed(seed)
     net = network().train()
-    if start_from is not None:
-        net.load_state_dict(torch.load(start_from, weights_only=True))
+    average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.995), use_buffers=True)
     optimizer = torch.optim.AdamW(net.parameters(), 2e-3, weight_decay=1e-4)
     start, step, losses = time.monotonic(), 0, []
     while (done := (time.monotonic() - start) / 60 / minutes) < 1:
@@ -125,11 +176,13 @@ def train(pool: Pool, minutes: float, seed: int, start_from: Path | None = None)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimizer.step()
+        average.update_parameters(net)
         losses.append(dice.item())
         step += 1
-        if step % 50 == 0:
-            print(f"step {step} {100 * done:.0f} % dice loss {np.mean(losses[-50:]):.3f}", flush=True)
-    return net.eval()
+        if step % 200 == 0:
+            print(f"step {step} {100 * done:.0f} % dice loss {np.mean(losses[-200:]):.3f}", flush=True)
+    print(f"{step} steps of {BATCH} slices", flush=True)
+    return average.module.eval()
 
 
 def predict(net: torch.nn.Module, path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -146,14 +199,21 @@ def predict(net: torch.nn.Module, path: Path) -> tuple[np.ndarray, np.ndarray, n
     pad = [(-s) % 16 for s in size]
     x = functional.pad(normalize(stacked), (0, pad[1], 0, pad[0]), value=-1.0)
     with torch.no_grad():
-        logits = torch.cat(
-            [net(x[n : n + 4].contiguous(memory_format=torch.channels_last)) for n in range(0, len(x), 4)]
-        )
-    probability = logits.sigmoid()[:, :, : size[0], : size[1]]
+        parts = [x[n : n + 4].contiguous(memory_format=torch.channels_last) for n in range(0, len(x), 4)]
+        probability = torch.cat([(net(p).sigmoid() + net(p.flip(2)).sigmoid().flip(2)) / 2 for p in parts])
+    probability = probability[:, :, : size[0], : size[1]]
     full = functional.interpolate(probability, size=upright.shape[:2], mode="bilinear")[:, 0].permute(1, 2, 0)
     back = nib.orientations.ornt_transform(nib.orientations.axcodes2ornt("RAS"), axes)
     restored = nib.orientations.apply_orientation(full.numpy(), back)
     return hu.numpy(), restored, np.prod(zooms[:2])
+
+
+def _without_specks(found: np.ndarray, pixel_mm2: float) -> np.ndarray:
+    """Marks (I, J, K) without those of less than SMALLEST_MM2 on their slice."""
+    least = round(SMALLEST_MM2 / pixel_mm2)
+    return np.stack(
+        [remove_small_objects(found[..., k], max_size=least, connectivity=2) for k in range(found.shape[2])], -1
+    )
 
 
 def measure(net: torch.nn.Module, real: Path, threshold: float = 0.5, pictures: Path | None = None) -> dict[str, Any]:
@@ -161,8 +221,8 @@ def measure(net: torch.nn.Module, real: Path, threshold: float = 0.5, pictures: 
     dice, both, total = [], 0.0, 0.0
     shown: list[tuple[np.ndarray, np.ndarray, np.ndarray | None]] = []
     for path in sorted((real / "ct_ich_v100").glob("*_ct.nii.gz")):
-        hu, p, _ = predict(net, path)
-        found = p > threshold
+        hu, p, pixel = predict(net, path)
+        found = _without_specks(p > threshold, pixel)
         true = np.asarray(nib.Nifti1Image.from_filename(str(path).replace("_ct.", "_mask.")).dataobj) > 0
         for k in range(found.shape[2]):
             overlap, area = 2 * (found[..., k] & true[..., k]).sum(), found[..., k].sum() + true[..., k].sum()
@@ -172,13 +232,14 @@ def measure(net: torch.nn.Module, real: Path, threshold: float = 0.5, pictures: 
     clean, wrong = [], []
     for path in sorted((real / "cpaisd_no_blood").glob("*_ct.nii.gz")):
         hu, p, area = predict(net, path)
-        wrong.append(float((p > threshold).sum() * area))
+        found = _without_specks(p > threshold, area)
+        wrong.append(float(found.sum() * area))
         clean.append(wrong[-1] < 20)
-        shown.append((hu[..., 0], p[..., 0] > threshold, None))
+        shown.append((hu[..., 0], found[..., 0], None))
     hits = []
     for path in sorted((real / "phe_sich_blood").glob("*_ct.nii.gz")):
         hu, p, area = predict(net, path)
-        found = p > threshold
+        found = _without_specks(p > threshold, area)
         dense = found & (hu > 50) & (hu < 999)
         hits.append(bool(dense.sum() * area > 40 and dense.sum() > 0.4 * found.sum()))
         shown.append((hu[..., 0], found[..., 0], None))
@@ -212,33 +273,34 @@ def _draw(shown: list, path: Path) -> None:
 
 def main(
     real: Annotated[Path, typer.Option(help="Folder of real slices to measure on.")],
-    minutes: Annotated[float, typer.Option(help="Minutes of training.")] = 15,
-    heads: Annotated[int, typer.Option(help="Phantom heads to train on.")] = 150,
-    seed: Annotated[int, typer.Option(help="Seed of network and phantoms.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Folder for weights, figures and a picture.")] = None,
-    start_from: Annotated[Path | None, typer.Option(help="Weights of an earlier run to go on from.")] = None,
+    minutes: Annotated[float, typer.Option(help="Minutes of training.")] = 20,
+    heads: Annotated[int, typer.Option(help="Phantom heads to train on.")] = 300,
+    seeds: Annotated[str, typer.Option(help="Seeds of network and order, one training each: 0,1,2.")] = "0",
+    without: Annotated[list[str] | None, typer.Option(help="An ingredient to leave out; may be repeated.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for heads, weights, figures and a picture.")] = None,
     threads: Annotated[int, typer.Option(help="Threads of the processor.")] = 2,
 ) -> None:
-    """Draw heads, train, measure, print one line of JSON."""
+    """Draw heads, train, measure, print one line of JSON for each seed."""
     torch.set_num_threads(threads)
     began = time.monotonic()
-    source = SlicePhantoms(
-        seed=10_000 * seed, slices_per_head=22, scans_per_head=1, positive_fraction=0.7, exported=0.0
-    )
-    pool = Pool(source, heads)
+    out = out or Path(tempfile.mkdtemp())
+    out.mkdir(parents=True, exist_ok=True)
+    plan = Plan(0, heads, tuple(without or ()))
+    kept = out / "pool.pt"
+    if kept.exists():
+        pool = torch.load(kept, weights_only=False)
+    else:
+        pool = Pool(plan, threads)
+        torch.save(pool, kept)
     spent = time.monotonic() - began
     print(f"{len(pool.images)} slices of {heads} heads in {spent:.0f} s, by subtype {pool.counts}", flush=True)
-    net = train(pool, minutes, seed, start_from)
-    picture = None
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        picture = out / "real.png"
-        torch.save(net.state_dict(), out / "try.pt")
-    result = {str(t): measure(net, real, t, picture if t == 0.5 else None) for t in (0.3, 0.5, 0.7)}
-    text = json.dumps({"heads": heads, "minutes": minutes, "seed": seed, **result})
-    if out is not None:
-        (out / "result.json").write_text(text)
-    print(text)
+    for seed in map(int, seeds.split(",")):
+        net = train(pool, minutes, seed)
+        torch.save(net.state_dict(), out / f"net_{seed}.pt")
+        result = {f"{t:g}": measure(net, real, t, out / f"real_{seed}.png" if t == 0.5 else None) for t in THRESHOLDS}
+        text = json.dumps({"heads": heads, "minutes": minutes, "seed": seed, "without": plan.without, **result})
+        (out / f"result_{seed}.json").write_text(text)
+        print(text, flush=True)
 
 
 if __name__ == "__main__":

@@ -15,16 +15,28 @@ import torch
 
 from hemorrhage.phantom.anatomy import load_anatomy, sample
 from hemorrhage.phantom.draws import Draws
-from hemorrhage.phantom.head import GRID_STEP_MM, Head, grid_points
+from hemorrhage.phantom.head import FAR_MM, GRID_STEP_MM, Head, grid_points
+from hemorrhage.phantom.recipe import Recipe
 from hemorrhage.phantom.shapes import step
 from hemorrhage.phantom.statistics import draw_density, draw_volume
 from hemorrhage.subtypes import BY_NAME
 
-__all__ = ["DOMAINS", "Bleed", "NoRoomError", "Space", "add_bleeds", "brain_space", "rough_depth", "share_of_space"]
+__all__ = [
+    "DOMAINS",
+    "Bleed",
+    "NoRoomError",
+    "Space",
+    "add_bleeds",
+    "add_collection",
+    "brain_space",
+    "rough_depth",
+    "share_of_space",
+]
 
 DOMAINS = {"EDH": "extra", "SDH": "extra", "SAH": "csf", "IPH": "tissue", "IVH": "ventricle"}
 VISIBLE = ("EDH", "IPH")
 LEAST_CONTRAST_HU = 3.0
+PLAIN_CONTRAST_HU = 15.0
 UNMARKED_MM = 1.2
 VOXEL_ML = GRID_STEP_MM**3 / 1000.0
 
@@ -50,6 +62,8 @@ class Bleed:
         mottle_hu: SD of HU within the clot.
         settled_hu: half the step in HU across a fluid level, denser toward the back; 0 for none.
         settled_at: atlas height of that level on the axis from back to front.
+        fluid_mm: thickness of unclotted fluid between the inner table and the clot, which is not counted as blood.
+        fluid_hu: HU of that fluid.
     """
 
     subtype: str
@@ -64,6 +78,8 @@ class Bleed:
     mottle_hu: float
     settled_hu: float = 0.0
     settled_at: float = 0.0
+    fluid_mm: float = 0.0
+    fluid_hu: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -97,7 +113,7 @@ def rough_depth(fields: dict[str, torch.Tensor], numbers: dict[str, float]) -> t
 def share_of_space(bleed: Bleed, level: torch.Tensor, space: Space, width: float) -> torch.Tensor:
     """Share of each point, drawn ``width`` mm wide, that ``bleed`` fills."""
     if bleed.domain == "extra":
-        return step(level, width) * step(space.depth + 0.4, width)
+        return step(level, width) * step(space.depth + 0.4 - bleed.fluid_mm, width)
     if bleed.domain == "tissue":
         sulci = 1 - space.csf * bleed.spares_csf
         return step(level, width) * (1 - space.ventricle) * step(space.depth - 1.2, width) * sulci
@@ -113,6 +129,7 @@ def add_bleeds(
     r: Draws,
     volume_ml: dict[str, float] | None = None,
     density_hu: dict[str, float] | None = None,
+    recipe: Recipe | None = None,
 ) -> Head:
     """Put one bleed of each of ``subtypes`` into a head.
 
@@ -122,10 +139,13 @@ def add_bleeds(
         r: chance.
         volume_ml: wanted volumes by subtype, drawn from BHSD where absent.
         density_hu: wanted mean HU by subtype, drawn likewise.
+        recipe: ingredients.
 
     Raises:
         NoRoomError: a volume is larger than the space of its subtype can hold.
     """
+    recipe = recipe or Recipe()
+    bare = head
     order = [s for s in ("EDH", "SDH", "IPH", "IVH", "SAH") if s in subtypes]
     plan = []
     for subtype in order:
@@ -134,11 +154,17 @@ def add_bleeds(
         if subtype in VISIBLE and not density_hu:
             # The table's lowest values are of scans whose brain was darker too: no reader outlines what he can't see.
             hu = max(hu, head.numbers["gray"] + LEAST_CONTRAST_HU)
+        if recipe.faint_blood == 0:
+            hu = max(hu, head.numbers["gray"] + PLAIN_CONTRAST_HU)
+        fluid_mm, fluid_hu = 0.0, 0.0
+        if subtype in ("EDH", "SDH") and ml > 4 and r.chance(recipe.mixed_clots):
+            fluid_mm, fluid_hu = r.uniform(1.0, 1.0 + min(5.0, 1.2 * ml ** (1 / 3))), r.uniform(18, 36)
         plan.append(
             Bleed(
                 subtype=subtype, index=BY_NAME[subtype].index, field=f"level_{subtype}", domain=DOMAINS[subtype],
                 site="", volume_ml=ml, density_hu=hu, softness=1.0,
                 spares_csf=r.uniform(0.2, 0.95), mottle_hu=r.log_uniform(1.0, 6.0),
+                fluid_mm=fluid_mm, fluid_hu=fluid_hu,
             )
         )  # fmt: skip
     build = {"EDH": _epidural, "SDH": _subdural, "IPH": _intraparenchymal, "IVH": _intraventricular,
@@ -151,7 +177,18 @@ def add_bleeds(
         share = share_of_space(placed, level, _space(head), GRID_STEP_MM)
         taken = (taken + share).clamp_(max=1.0)
         head = replace(head.with_fields(**{bleed.field: level}), bleeds=(*head.bleeds, placed))
-    return head
+    return replace(head, bare=bare) if head.bleeds else head
+
+
+def add_collection(head: Head, r: Draws) -> Head:
+    """Put a hygroma of 5 to 60 mL over one hemisphere: fluid under the dura, as dense as CSF, no blood."""
+    shape = Bleed(
+        subtype="SDH", index=0, field="collection", domain="extra", site="", volume_ml=r.log_uniform(12, 60),
+        density_hu=0.0, softness=1.0, spares_csf=1.0, mottle_hu=0.0,
+    )  # fmt: skip
+    head, _, level = _subdural(head, shape, _space(head), torch.zeros_like(head.fields["depth"]), r)
+    numbers = {**head.numbers, "collection": head.numbers["csf"] + r.uniform(0.0, 8.0)}
+    return replace(head.with_fields(collection=level), numbers=numbers)
 
 
 def _settle(bleed: Bleed, level: torch.Tensor, head: Head, r: Draws) -> Bleed:
@@ -238,6 +275,14 @@ def _distance(head: Head, index: tuple[int, int, int], stretch: Sequence[float] 
     return torch.sqrt(sum(((points[a] - center[a]) / stretch[a]) ** 2 for a in range(3)))  # type: ignore[arg-type]
 
 
+def _where_hit(head: Head, weight: torch.Tensor, r: Draws) -> torch.Tensor:
+    """``weight``, in most heads that were hit drawn to below the blow."""
+    trauma = head.fields["trauma"]
+    if float(trauma.min()) >= FAR_MM or not r.chance(0.75):
+        return weight
+    return weight * torch.exp(-((trauma / 18) ** 2)) + 1e-9
+
+
 def _push_inward(head: Head, height: torch.Tensor, r: Draws) -> Head:
     """Move brain away from a collection of ``height`` mm under the inner table, less and less with depth."""
     depth = head.fields["depth"]
@@ -272,7 +317,7 @@ def _epidural(head, bleed, space, taken, r):
     # Coronal and lambdoid suture as planes, the sagittal at the midline; the lens keeps to the side of its center.
     seams = torch.stack([y - 6 + 0.25 * (z - 60), y + 62 - 0.5 * (60 - z), x])
     roomy = seams.abs().amin(0) > min(24.0, 6.0 * bleed.volume_ml ** (1 / 3))
-    at = _pick(table & roomy, weight, r)
+    at = _pick(table & roomy, _where_hit(head, weight, r), r)
     bleed = replace(bleed, site="posterior fossa" if f["tent"][at] < 0 else "vault")
     flat = r.uniform(0.16, 0.42)
     reach = r.uniform(10.0, 30.0)
@@ -301,7 +346,7 @@ def _subdural(head, bleed, space, taken, r):
     site = r.choice(("convexity", "falx", "tentorium"), (0.7, 0.18, 0.12) if small else (1, 0, 0))
     if site == "convexity":
         table = (f["depth"].abs() < 2.0) & (f["tent"] > 4) & (x.abs() > 12)
-        at = _pick(table, torch.where(z > -5, 1.0, 0.4), r)
+        at = _pick(table, _where_hit(head, torch.where(z > -5, 1.0, 0.4), r), r)
         side = float(torch.sign(x[at]))
         bleed = replace(bleed, site="convexity")
         distance = _distance(head, at, (1.0, r.uniform(1.0, 1.6), r.uniform(0.9, 1.2)))

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from hemorrhage.errors import ScanError
 from hemorrhage.geometry import voxel_volume_ml
-from hemorrhage.phantom.bleeds import NoRoomError, add_bleeds
+from hemorrhage.phantom.bleeds import NoRoomError, add_bleeds, add_collection
 from hemorrhage.phantom.draws import Draws
 from hemorrhage.phantom.head import Head, draw_head
+from hemorrhage.phantom.recipe import Recipe
 from hemorrhage.phantom.render import draw_planes
 from hemorrhage.phantom.scanner import Scanner, draw_scanner, scan_slices
 from hemorrhage.phantom.statistics import draw_subtypes
@@ -25,8 +27,10 @@ __all__ = ["Case", "Slices", "draw_patient", "draw_slices", "grid_affine", "make
 # Points of planes drawn at a time: more would only cost memory.
 CHUNK_POINTS = 3_000_000
 SUBPLANE_MM = 1.7
+TYPICAL_KERNEL_MM = 0.65
 SHARE_BOUNDS = (0.25, 0.75)
 MOST_ML = 300.0
+TRAUMA_SHARE = {"EDH": 0.75, "SDH": 0.45}  # of heads whose first subtype it is
 MIN_BRAIN = 0.97  # nobody marks blood in a voxel that bone has turned white
 
 
@@ -86,6 +90,7 @@ def draw_patient(
     volume_ml: dict[str, float] | None = None,
     density_hu: dict[str, float] | None = None,
     positive_fraction: float = 0.5,
+    recipe: Recipe | None = None,
 ) -> tuple[Head, int]:
     """Draw a head with the bleeds asked for, or with chance's.
 
@@ -95,6 +100,7 @@ def draw_patient(
         volume_ml: wanted mL by subtype.
         density_hu: wanted mean HU by subtype.
         positive_fraction: chance of any bleed where ``subtypes`` is None.
+        recipe: ingredients.
 
     Returns:
         The head, and the number of times that a bleed found no room and all of them were drawn anew.
@@ -104,14 +110,18 @@ def draw_patient(
     """
     if subtypes is None:
         subtypes = draw_subtypes(r) if r.chance(positive_fraction) else ()
+    recipe = recipe or Recipe()
     reason = ""
     asked = sum((volume_ml or {}).values())
     if asked > MOST_ML:
         raise ScanError("E_NO_ROOM", "phantom", f"{asked:.0f} mL asked for", f"Ask for at most {MOST_ML:.0f} mL.")
     for attempt in range(12):
-        head = draw_head(r)
+        struck = TRAUMA_SHARE.get(subtypes[0], recipe.trauma) if subtypes and recipe.trauma > 0 else recipe.trauma
+        head = draw_head(r, recipe, struck)
         try:
-            return add_bleeds(head, subtypes, r, volume_ml, density_hu), attempt
+            if r.chance(recipe.collections):
+                head = add_collection(head, r)
+            return add_bleeds(head, subtypes, r, volume_ml, density_hu, recipe), attempt
         except NoRoomError as error:
             reason = str(error)
     raise ScanError("E_NO_ROOM", "phantom", reason, "Ask for a smaller volume.")
@@ -130,6 +140,7 @@ def make_case(
     scanner: Scanner | None = None,
     sheared: bool = False,
     pose: bool = True,
+    recipe: Recipe | None = None,
     device: torch.device | str = "cpu",
 ) -> Case:
     """Make one phantom scan; the same seed and options give the same case on the same device.
@@ -146,6 +157,7 @@ def make_case(
         scanner: drawn where None.
         sheared: see :func:`grid_affine`.
         pose: lie the head a little turned and off center, as patients do.
+        recipe: ingredients.
         device: where the work is done.
 
     Raises:
@@ -160,14 +172,14 @@ def make_case(
         volume_ml = {subtypes[0]: float(volume_ml)}
     with torch.no_grad():
         r = Draws(seed, device)
-        head, retries = draw_patient(r, subtypes, volume_ml, density_hu, positive_fraction)
+        head, retries = draw_patient(r, subtypes, volume_ml, density_hu, positive_fraction, recipe)
         spacing = [float(s) for s in spacing_mm]
         if shape is None:
             shape = [math.ceil(e / s) for e, s in zip((232.0, 232.0, 160.0), spacing, strict=True)]
         tilt = float(tilt_degrees or 0.0)
         affine = grid_affine(shape, spacing, tilt, (0.0, -4.0, 4.0), sheared)
         rotation, offset = random_pose(r, 7.0, 5.0, 6.0) if pose else (np.eye(3), np.zeros(3))
-        used = scanner or draw_scanner(r)
+        used = scanner or draw_scanner(r, recipe=recipe)
         return scan(
             draw_slices(head, affine, shape, rotation, offset, redraws=3),
             used,
@@ -257,9 +269,13 @@ def draw_slices(
             break
         head = _resize(head, ratios)
     hu = clean
+    sigma = TYPICAL_KERNEL_MM / float(np.linalg.norm(affine[:3, 0]))
     for n, bleed in enumerate(head.bleeds):
         inside = label == bleed.index
-        density = _density(bleed.density_hu, blood[n][inside], perfect[inside])
+        seen = inside.flatten(1).any(1)  # only its own slices are worth the work
+        measured = inside[seen]
+        around = _blurred(perfect[seen] * (1 - blood[n][seen]), sigma)[measured]
+        density = _density(bleed.density_hu, _blurred(blood[n][seen], sigma)[measured], around)
         hu = hu + density * blood[n] + varied[n]
     return Slices(hu, label, brain, affine, thickness, reached, head)
 
@@ -366,10 +382,27 @@ def _label(
     return label, reached
 
 
+def _blurred(planes: torch.Tensor, sigma: float) -> torch.Tensor:
+    """(K, I, J) as a scanner's kernel of ``sigma`` pixels leaves it: brain beside bone measures brighter than it is."""
+    reach = math.ceil(2.5 * sigma)
+    if sigma < 0.3 or not len(planes):
+        return planes
+    ticks = torch.arange(-reach, reach + 1, device=planes.device)
+    taps = torch.exp(-0.5 * (ticks / sigma) ** 2)
+    taps = (taps / taps.sum()).reshape(1, 1, -1, 1)
+    along = functional.conv2d(planes[:, None], taps, padding=(reach, 0))
+    return functional.conv2d(along, taps.transpose(2, 3), padding=(0, reach))[:, 0]
+
+
 def _density(wanted_hu: float, share: torch.Tensor, around: torch.Tensor) -> float:
-    """HU of undiluted blood whose labeled voxels measure ``wanted_hu`` on average, within what blood can have."""
+    """HU of undiluted blood whose labeled voxels have the median ``wanted_hu``, within what blood can have.
+
+    Args:
+        wanted_hu: median to reach.
+        share: (M,) blood in each labeled voxel, after the kernel.
+        around: (M,) what the rest of the voxel adds to its HU.
+    """
     if share.numel() == 0:
         return wanted_hu
-    mean = float(share.mean())
-    background = float(((1 - share) * around).mean())
-    return min(92.0, max(wanted_hu - 12.0, (wanted_hu - background) / mean))
+    density = float(((wanted_hu - around) / share.clamp(min=0.2)).median())
+    return min(92.0, max(wanted_hu - 12.0, density))

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 from hemorrhage.phantom.case import Case, draw_patient, draw_slices, grid_affine, random_pose, scan
 from hemorrhage.phantom.draws import Draws
 from hemorrhage.phantom.head import Head, grid_points
+from hemorrhage.phantom.recipe import Recipe
 from hemorrhage.phantom.scanner import Scanner, draw_scanner
 from hemorrhage.phantom.statistics import draw_subtypes
 from hemorrhage.subtypes import BY_NAME
@@ -38,6 +39,8 @@ class TemplatePhantoms(Dataset):
         subtypes: short names to put into each case with blood; by default drawn as they occur.
         volume_ml: least and largest volume of each of ``subtypes``, uniform; by default drawn as they occur.
         scanner: drawn for each case where None.
+        paired: cases 2n and 2n + 1 are one head with and without its blood; ``positive_fraction`` must be 0.5.
+        recipe: ingredients.
         transform: applied to each item.
         device: where cases are made.
 
@@ -57,6 +60,8 @@ class TemplatePhantoms(Dataset):
         subtypes: Sequence[str] | None = None,
         volume_ml: tuple[float, float] | None = None,
         scanner: Scanner | None = None,
+        paired: bool = False,
+        recipe: Recipe | None = None,
         transform: Callable[[dict[str, Any]], Any] | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
@@ -75,6 +80,10 @@ class TemplatePhantoms(Dataset):
         self.subtypes = subtypes
         self.volume_ml = volume_ml
         self.scanner = scanner
+        if paired and positive_fraction != 0.5:
+            raise ValueError(f"paired heads have blood in half of the cases, not in {positive_fraction}")
+        self.paired = paired
+        self.recipe = recipe
         self.transform = transform
         self.device = device
         # The template has the middle of the brain at the world's origin, as heads have it at theirs.
@@ -86,17 +95,21 @@ class TemplatePhantoms(Dataset):
     def __getitem__(self, index: int) -> Any:
         if not -self.length <= index < self.length:
             raise IndexError(index)
-        seed = self.seed + index % self.length
+        index %= self.length
+        seed = self.seed + (index // 2 if self.paired else index)
         with torch.no_grad():
             r = Draws(seed, self.device)
             wanted, volumes = self.subtypes, None
-            if wanted and not r.chance(self.positive_fraction):
+            share = 1.0 if self.paired else self.positive_fraction
+            if wanted and not r.chance(share):
                 wanted = ()
             elif wanted and self.volume_ml:
                 volumes = {subtype: r.uniform(*self.volume_ml) for subtype in wanted}
-            head, retries = draw_patient(r, wanted, volumes, positive_fraction=self.positive_fraction)
+            head, retries = draw_patient(r, wanted, volumes, positive_fraction=share, recipe=self.recipe)
+            if self.paired and index % 2:
+                head = head.bare or head
             rotation, offset = random_pose(r, self.misfit[0], self.misfit[1])
-            scanner = self.scanner or draw_scanner(r)
+            scanner = self.scanner or draw_scanner(r, recipe=self.recipe)
             slices = draw_slices(head, self.affine, self.shape, rotation, offset)
             case = scan(slices, scanner, r, seed=seed, retries=retries)
         item = _item(case.hu[None], case.label[None], case.brain[None], case.affine)
@@ -116,12 +129,14 @@ class SlicePhantoms(IterableDataset):
         scans_per_head: times that a slab is scanned, each with another scanner; both times slices is samples a head.
         seed: start of the stream.
         positive_fraction: share of heads with blood. Slabs of such heads are placed over it.
+        paired_fraction: share of those heads that are scanned once more as they were before the bleed.
         single_fraction: share of those heads with one subtype, each as likely; the others as subtypes occur in life,
             where epidural blood is rare.
         pixel_mm: range of pixel sizes.
         spacing_mm: range of slice distances, equal to their thickness.
         exported: share of series saturated outside a display window.
         subplane_mm: largest distance between the planes that a slice averages.
+        recipe: ingredients.
         epoch_length: samples an epoch, all workers together; endless where None.
         transform: applied to each sample.
         device: where heads are made.
@@ -137,11 +152,13 @@ class SlicePhantoms(IterableDataset):
         scans_per_head: int = 2,
         seed: int = 0,
         positive_fraction: float = 0.5,
+        paired_fraction: float = 0.0,
         single_fraction: float = 0.5,
         pixel_mm: tuple[float, float] = (0.8, 0.98),
         spacing_mm: tuple[float, float] = (2.5, 6.5),
         exported: float = 0.3,
         subplane_mm: float = 2.6,
+        recipe: Recipe | None = None,
         epoch_length: int | None = None,
         transform: Callable[[dict[str, Any]], Any] | None = None,
         device: torch.device | str = "cpu",
@@ -151,11 +168,13 @@ class SlicePhantoms(IterableDataset):
         self.scans_per_head = scans_per_head
         self.seed = seed
         self.positive_fraction = positive_fraction
+        self.paired_fraction = paired_fraction
         self.single_fraction = single_fraction
         self.pixel_mm = pixel_mm
         self.spacing_mm = spacing_mm
         self.exported = exported
         self.subplane_mm = subplane_mm
+        self.recipe = recipe
         self.epoch_length = epoch_length
         self.transform = transform
         self.device = device
@@ -180,10 +199,13 @@ class SlicePhantoms(IterableDataset):
         return (r.choice(list(BY_NAME)),) if r.chance(self.single_fraction) else draw_subtypes(r)
 
     def scans_of(self, seed: int) -> list[Case]:
-        """The slabs of one head, each ``slices_per_head`` and two outer slices thick; they differ by their scanners."""
+        """The slabs of one head, each ``slices_per_head`` and two outer slices thick; they differ by their scanners.
+
+        A paired head gives as many slabs again of the head before its bleed.
+        """
         with torch.no_grad():
             r = Draws(seed, self.device)
-            head, retries = draw_patient(r, self.wanted_subtypes(r))
+            head, retries = draw_patient(r, self.wanted_subtypes(r), recipe=self.recipe)
             rotation, offset = random_pose(r, 7.0, 6.0)
             pixel, step = r.uniform(*self.pixel_mm), r.uniform(*self.spacing_mm)
             count = self.slices_per_head + 2
@@ -194,17 +216,22 @@ class SlicePhantoms(IterableDataset):
                 center = (0.0, -4.0, float(np.clip((rotation @ _blood_center(head))[2], -reach, 4 + reach)))
             shape = (self.size, self.size, count)
             affine = grid_affine(shape, (pixel, pixel, step), tilt, center)
-            slices = draw_slices(head, affine, shape, rotation, offset, whole=False, subplane_mm=self.subplane_mm)
-            return [
-                scan(slices, draw_scanner(r, self.exported), r, seed=seed, retries=retries)
-                for _ in range(self.scans_per_head)
-            ]
+            heads = [head]
+            if head.bare is not None and r.chance(self.paired_fraction):
+                heads.append(head.bare)
+            cases = []
+            for drawn in heads:
+                slices = draw_slices(drawn, affine, shape, rotation, offset, whole=False, subplane_mm=self.subplane_mm)
+                for _ in range(self.scans_per_head):
+                    scanner = draw_scanner(r, self.exported, self.recipe)
+                    cases.append(scan(slices, scanner, r, seed=seed, retries=retries))
+            return cases
 
     def samples_of(self, seed: int) -> list[dict[str, Any]]:
         """The samples of one head, in random order."""
         cases = self.scans_of(seed)
         samples = []
-        order = [(c, k) for c in range(self.scans_per_head) for k in range(1, self.slices_per_head + 1)]
+        order = [(c, k) for c in range(len(cases)) for k in range(1, self.slices_per_head + 1)]
         for n in np.random.default_rng(seed).permutation(len(order)):
             case, k = cases[order[n][0]], order[n][1]
             image = case.hu[:, :, k - 1 : k + 2].permute(2, 0, 1).contiguous()

@@ -15,10 +15,13 @@ from torch.nn import functional
 from hemorrhage.phantom.anatomy import CENTER_MM, load_anatomy, sample
 from hemorrhage.phantom.draws import Draws
 from hemorrhage.phantom.face import Face, draw_face
+from hemorrhage.phantom.recipe import Recipe
 from hemorrhage.phantom.shapes import capsule, ellipsoid, step
 
-__all__ = ["GRID_LOW_MM", "GRID_SHAPE", "GRID_STEP_MM", "Head", "draw_head", "grid_points"]
+__all__ = ["FAR_MM", "GRID_LOW_MM", "GRID_SHAPE", "GRID_STEP_MM", "Head", "draw_head", "grid_points"]
 
+FAR_MM = 99.0
+METAL_HU = 6000.0
 GRID_STEP_MM = 3.0
 GRID_LOW_MM = (-102.0, -123.0, -123.0)
 GRID_SHAPE = (69, 80, 73)
@@ -33,16 +36,19 @@ class Head:
             ``depth`` mm below the inner table, ``skin``, ``bone``, ``inner_bone``, ``air``, ``falx``, ``tent_region``,
             ``sinus``, ``vessel``, ``calcification`` signed distances in mm, ``midline`` and ``tent`` signed heights in
             mm above falx and tentorium, ``soft`` HU outside the skull, ``change`` HU added to brain tissue, ``middle``
-            and ``fine`` noise.
+            and ``fine`` noise, ``trauma`` distance in mm to where the head was hit (FAR where it was not) and ``crack``
+            signed distance to the plane of its fracture.
         numbers: HU of tissues and widths in mm, by name.
         scale: (3,) atlas mm a mm of this head.
         bleeds: what :mod:`hemorrhage.phantom.bleeds` added.
+        bare: the same head before that, None where it is this one.
     """
 
     fields: dict[str, torch.Tensor]
     numbers: dict[str, float]
     scale: tuple[float, float, float]
     bleeds: tuple = field(default=())
+    bare: Head | None = None
 
     def with_fields(self, **fields: torch.Tensor) -> Head:
         """A copy in which some fields are replaced or added."""
@@ -64,12 +70,15 @@ def grid_points(device: str = "cpu") -> torch.Tensor:
     return torch.stack(torch.meshgrid(*axes, indexing="ij"))
 
 
-def draw_head(r: Draws) -> Head:
+def draw_head(r: Draws, recipe: Recipe | None = None, trauma_share: float | None = None) -> Head:
     """Draw a head without blood.
 
     Args:
         r: chance; its device is where the head is made.
+        recipe: ingredients.
+        trauma_share: chance that the head was hit; the recipe's by default.
     """
+    recipe = recipe or Recipe()
     device = str(r.device)
     anatomy = load_anatomy(device)
     points = grid_points(device)
@@ -122,7 +131,14 @@ def draw_head(r: Draws) -> Head:
     scalp = (r.uniform(3.5, 8.0) * (1 + 0.2 * broad)).clamp(min=2.0)
     temple = step(x.abs() - 42, 14) * step(30 - z, 30) * step(y + 20, 20) * step(55 - y, 20)
     scalp = scalp + r.uniform(4, 12) * temple + r.uniform(2, 9) * step(-z - 15, 30) * step(-y - 30, 30)
-    hematoma, scalp = _scalp_hematoma(points, depth, scalp, middle, r)
+    hit = r.chance(recipe.trauma if trauma_share is None else trauma_share)
+    site = _place_on_vault(points, depth, r)
+    trauma = _distance_to(points, site) if hit else torch.full_like(depth, FAR_MM)
+    crack = _crack(points, site, middle, r) if hit and r.chance(0.5) else torch.full_like(depth, FAR_MM)
+    hematoma, scalp = _scalp_hematoma(trauma, scalp, middle, r)
+    if r.chance(recipe.skull_defects):
+        opened = _distance_to(points, _place_on_vault(points, depth, r)) - r.uniform(8, 45)
+        bone = torch.minimum(bone, opened)
     skin = torch.maximum(scalp - (outside - thickness), face.skin / size)
     soft = _soft_tissue(face, outside - thickness, scalp, temple, middle, fine, (x, y, z), hematoma, r)
 
@@ -136,22 +152,27 @@ def draw_head(r: Draws) -> Head:
         "depth": depth, "skin": skin, "bone": bone, "inner_bone": face.inner_bone / size, "air": air,
         "soft": soft, "midline": x / size, "tent": tent, "falx": falx, "tent_region": tent_region,
         "sinus": _dural_sinuses((x, y, z), depth, tent, r) , "vessel": _arteries((x, y, z), r) / size,
-        "calcification": _calcifications((x, y, z), fine, age, r) / size,
-        "change": _tissue_change((x, y, z), depth, middle, age, r),
-        "middle": middle, "fine": fine,
+        "calcification": _calcifications((x, y, z), fine, age, r, recipe.calcifications) / size,
+        "change": _tissue_change((x, y, z), depth, middle, age, r, recipe.old_lesions),
+        "middle": middle, "fine": fine, "trauma": trauma, "crack": crack,
     }  # fmt: skip
     gray = r.normal(36.5, 2.2, 31, 42)
     dense = r.chance(0.15)
+    sinus_hu, vessel_hu = r.uniform(58, 72) if dense else r.uniform(44, 62), r.uniform(38, 62)
     numbers = {
         "age": age, "atrophy": atrophy, "gray": gray, "white": gray - r.uniform(4.5, 9.0), "csf": r.uniform(2, 12),
         "csf_floor": r.uniform(0.10, 0.35) * (1.15 - atrophy), "csf_gain": r.uniform(1.0, 1.8) * (0.7 + 0.7 * atrophy),
-        "dura": r.uniform(42, 62), "falx_mm": r.uniform(0.35, 1.1), "falx_share": r.uniform(0.4, 1.0),
+        "dura": gray + recipe.dura * (r.uniform(42, 62) - gray), "falx_mm": r.uniform(0.35, 1.1), "falx_share": r.uniform(0.4, 1.0),
         "tent_mm": r.uniform(0.2, 0.7), "tent_share": r.uniform(0.1, 0.8),
         "dura_mm": r.uniform(0.4, 1.6),
-        "sinus": r.uniform(58, 72) if dense else r.uniform(44, 62), "vessel": r.uniform(38, 62),
-        "calcification": 2600.0 if r.chance(0.015) else r.log_uniform(90, 450),
+        "sinus": gray + recipe.sinuses * (sinus_hu - gray), "vessel": gray + recipe.sinuses * (vessel_hu - gray),
+        "calcification": METAL_HU if r.chance(recipe.metal) else r.log_uniform(90, 450),
         "cortical": r.uniform(1150, 1800), "diploe": r.uniform(350, 950), "base_bone": r.uniform(600, 1300),
-        "rough_mm": r.uniform(0.1, 0.9), "rough_fine_mm": r.uniform(0.0, 0.7),
+        "rough_mm": recipe.uneven_bone * r.uniform(0.1, 0.9),
+        "rough_fine_mm": recipe.uneven_bone * r.uniform(0.0, 0.7),
+        "crack_mm": r.uniform(0.3, 1.6), "crack_reach_mm": r.uniform(15, 60),
+        # Air enters through a fracture: bubbles where noise is above this.
+        "bubbles_above": r.uniform(0.9, 2.2) if bool(crack.min() < FAR_MM) and r.chance(0.5) else FAR_MM,
     }  # fmt: skip
     return Head(fields, numbers, scale)  # type: ignore[arg-type]
 
@@ -164,13 +185,26 @@ def _face_below(atlas, fine, middle, r):
     return Face(**{name: functional.pad(part, (0, rest), value=-30.0) for name, part in vars(face).items()})
 
 
-def _scalp_hematoma(points, depth, scalp, middle, r):
-    if not r.chance(0.25):
-        return torch.zeros_like(scalp), scalp
+def _place_on_vault(points, depth, r):
     near = ((depth.abs() < 4) & (points[2] > -20)).nonzero()
     c = near[int(r.uniform(0, len(near)))]
-    center = points[:, c[0], c[1], c[2]]
-    distance = torch.sqrt(sum((points[k] - center[k]) ** 2 for k in range(3)))
+    return points[:, c[0], c[1], c[2]]
+
+
+def _distance_to(points, center):
+    return torch.sqrt(sum((points[k] - center[k]) ** 2 for k in range(3)))
+
+
+def _crack(points, site, middle, r):
+    """Signed distance to a slightly wavy plane through ``site`` and roughly through the head's middle."""
+    inward = site / torch.linalg.vector_norm(site)
+    other = torch.tensor([r.normal(0, 1) for _ in range(3)], device=points.device)
+    normal = torch.linalg.cross(inward, other)
+    normal = normal / torch.linalg.vector_norm(normal)
+    return sum((points[k] - site[k]) * normal[k] for k in range(3)) + 1.5 * middle
+
+
+def _scalp_hematoma(distance, scalp, middle, r):
     bump = r.uniform(3, 14) * (1 - (distance / r.uniform(18, 60)) ** 2).clamp(min=0) * (1 + 0.2 * middle)
     return step(bump - 1.5, 3.0), scalp + bump.clamp(min=0)
 
@@ -233,10 +267,10 @@ def _arteries(atlas, r):
     ]).amax(0)  # fmt: skip
 
 
-def _calcifications(atlas, fine, age, r):
+def _calcifications(atlas, fine, age, r, often):
     x = atlas[0]
     parts = [torch.full_like(x, -20.0)]
-    rate = 0.4 + 0.6 * age
+    rate = often * (0.4 + 0.6 * age)
 
     def spot(cx: float, cy: float, cz: float, radius: float) -> None:
         size = (radius * r.uniform(0.7, 1.4), radius * r.uniform(0.7, 1.4), radius * r.uniform(0.7, 1.4))
@@ -259,14 +293,14 @@ def _calcifications(atlas, fine, age, r):
     return torch.stack(parts).amax(0) + 0.4 * fine
 
 
-def _tissue_change(atlas, depth, middle, age, r):
+def _tissue_change(atlas, depth, middle, age, r, often):
     """HU added to brain tissue: slow drifts, pale white matter of age, old and fresh infarcts."""
     x, _, z = atlas
     change = r.uniform(0.3, 1.5) * r.smooth(x.shape, (8, 9, 8))
-    if r.chance(0.15 + 0.5 * age):
+    if r.chance(often * (0.15 + 0.5 * age)):
         around = torch.exp(-(((x.abs() - 20) / 14) ** 2) - ((z - 20) / 16) ** 2)
         change = change - r.uniform(3, 11) * around * step(0.6 + r.smooth(x.shape, (9, 10, 9)), 1.2)
-    for _ in range(int(r.numbers.integers(1, 3)) if r.chance(0.35) else 0):
+    for _ in range(int(r.numbers.integers(1, 3)) if r.chance(0.35 * often) else 0):
         center = (r.uniform(-60, 60), r.uniform(-85, 55), r.uniform(-40, 60))
         radius = r.log_uniform(4, 32)
         radii = tuple(radius * r.uniform(0.7, 1.35) for _ in range(3))

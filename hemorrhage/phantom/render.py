@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.nn import functional
 
 from hemorrhage.phantom.anatomy import load_anatomy, sample, table_of
 from hemorrhage.phantom.bleeds import brain_space, rough_depth, share_of_space
-from hemorrhage.phantom.head import GRID_LOW_MM, GRID_STEP_MM, Head
+from hemorrhage.phantom.head import FAR_MM, GRID_LOW_MM, GRID_STEP_MM, Head
 from hemorrhage.phantom.shapes import step
 
 __all__ = ["Drawing", "draw_planes"]
@@ -18,8 +18,8 @@ __all__ = ["Drawing", "draw_planes"]
 AIR = -1000.0
 COARSE_MM = 3.6
 MARGIN_MM = 2.5
-OUTER_FIELDS = ("depth", "skin", "bone", "air", "soft", "fine")
-SHARED_FIELDS = ("depth", "fine")
+OUTER_FIELDS = ("depth", "skin", "bone", "air", "soft", "fine", "trauma", "crack")
+SHARED_FIELDS = ("depth", "fine", "trauma")
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,8 @@ def _outside(head: Head, f: dict[str, torch.Tensor], pixel: float) -> torch.Tens
     # Bone: two dense tables with the diploe between them.
     deep = torch.minimum(f["bone"], -f["depth"])
     bone_hu = n["cortical"] + (n["diploe"] - n["cortical"]) * step(deep - 1.8, 1.6) + 120 * f["fine"]
-    hu = _paint(f["soft"], bone_hu, step(f["bone"], width))
+    broken = step(0.5 * n["crack_mm"] - f["crack"].abs(), width) * step(n["crack_reach_mm"] - f["trauma"], 4.0)
+    hu = _paint(f["soft"], bone_hu, step(f["bone"], width) * (1 - 0.9 * broken))
     hu = _paint(hu, AIR, step(f["air"], width))
     return _paint(torch.full_like(hu, AIR), hu, step(f["skin"], width))
 
@@ -150,8 +151,12 @@ def _inside(head: Head, f: dict[str, torch.Tensor], pixel: float):
     dura = torch.maximum(dura, step(n["dura_mm"] - depth, width) * 0.8)
     hu = _paint(hu, n["dura"], dura)
     hu = _paint(hu, n["sinus"], step(f["sinus"], width) * step(depth + 0.5, 1.0))
+    if "collection" in f:
+        hu = _paint(hu, n["collection"], step(f["collection"], width) * step(depth + 0.4, width))
     blood, left = [], torch.ones_like(hu)
     for bleed in head.bleeds:  # what an earlier bleed took, a later one can't
+        if bleed.fluid_mm > 0:
+            hu = _paint(hu, bleed.fluid_hu, share_of_space(replace(bleed, fluid_mm=0.0), f[bleed.field], space, width))
         blood.append(share_of_space(bleed, f[bleed.field], space, width) * left)
         left = left - blood[-1]
     calcified = step(f["calcification"], width)
@@ -161,4 +166,8 @@ def _inside(head: Head, f: dict[str, torch.Tensor], pixel: float):
     hu = _paint(hu, n["base_bone"] + 150 * f["fine"], inner_bone)
     brain = inside * (1 - inner_bone) * step(f["bz"] + 66, 2.0)
     keep = brain * (1 - calcified)
+    if n["bubbles_above"] < FAR_MM:
+        near = step(6 - depth, 2.0) * step(0.6 * n["crack_reach_mm"] - f["trauma"], 4.0)
+        bubbles = step(3.0 * (f["fine"] - n["bubbles_above"]), width) * near
+        hu, keep = _paint(hu, AIR, bubbles), keep * (1 - bubbles)
     return hu, inside, brain, [b * keep for b in blood]

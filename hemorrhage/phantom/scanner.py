@@ -9,6 +9,7 @@ import torch
 
 from hemorrhage.phantom.beam import beam_effects
 from hemorrhage.phantom.draws import Draws
+from hemorrhage.phantom.recipe import Recipe
 
 __all__ = ["Scanner", "draw_scanner", "scan_slices"]
 
@@ -52,13 +53,15 @@ class Scanner:
         return asdict(self)
 
 
-def draw_scanner(r: Draws, exported: float = 0.0) -> Scanner:
+def draw_scanner(r: Draws, exported: float = 0.0, recipe: Recipe | None = None) -> Scanner:
     """Draw a scanner.
 
     Args:
         r: chance.
         exported: share of series that lost what lies outside a display window.
+        recipe: ingredients.
     """
+    recipe = recipe or Recipe()
     window = saturated = None
     if r.chance(exported):
         window = (r.choice((-20.0, 0.0, -40.0, -100.0)), r.choice((80.0, 100.0, 120.0, 200.0)))
@@ -69,7 +72,8 @@ def draw_scanner(r: Draws, exported: float = 0.0) -> Scanner:
         kernel_mm=r.uniform(0.25, 0.45) if sharp else r.uniform(0.4, 1.0),
         edge=r.uniform(0.05, 0.5) if sharp else max(0.0, r.normal(0.0, 0.06)),
         noise_power=r.uniform(0.2, 1.2),
-        hardening=max(0.0, r.normal(0.45, 0.4)),
+        # Most scanners leave little of it; an old one, or one without correction for bone, leaves a bright rim.
+        hardening=recipe.beam_hardening * (r.uniform(1.0, 2.4) if r.chance(0.15) else max(0.0, r.normal(0.45, 0.4))),
         streak_hu=r.log_uniform(0.1, 2.5),
         offset_hu=r.normal(0.0, 1.8),
         slope=r.normal(1.0, 0.015),

@@ -1,0 +1,53 @@
+"""What phantoms are made of, as numbers that a training may raise, lower or leave out to see what each is worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+__all__ = ["Recipe"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Ingredients of a phantom; 0 leaves one out.
+
+    Attributes:
+        beam_hardening: factor on what the scanner leaves uncorrected: cupping, bright rims, dark bands.
+        uneven_bone: factor on the unevenness of the inner table.
+        dura: factor on the contrast of falx, tentorium and the dura under the skull.
+        sinuses: factor on the contrast of dural sinuses and arteries.
+        calcifications: factor on their frequency.
+        old_lesions: factor on the frequency of infarcts and pale white matter.
+        trauma: share of heads without extra-axial blood that were hit: swollen scalp, fractures, air in the skull.
+            Where there is epidural or subdural blood the share is higher.
+        mixed_clots: share of epidural and subdural bleeds with unclotted fluid under the table, which is not labeled.
+        collections: share of heads with a hygroma, which is not labeled.
+        skull_defects: share of heads with a hole in the vault.
+        metal: share of heads with a piece of metal.
+        faint_blood: 1 draws densities from the whole table, 0 keeps blood at least 15 HU above gray matter.
+    """
+
+    beam_hardening: float = 1.0
+    uneven_bone: float = 1.0
+    dura: float = 1.0
+    sinuses: float = 1.0
+    calcifications: float = 1.0
+    old_lesions: float = 1.0
+    trauma: float = 0.25
+    mixed_clots: float = 0.3
+    collections: float = 0.06
+    skull_defects: float = 0.03
+    metal: float = 0.015
+    faint_blood: float = 1.0
+
+    def without(self, *names: str) -> Recipe:
+        """A copy that leaves the named ingredients out.
+
+        Raises:
+            ValueError: a name is no ingredient.
+        """
+        known = [f.name for f in fields(self)]
+        for name in names:
+            if name not in known:
+                raise ValueError(f"no ingredient {name!r}; there are {', '.join(known)}")
+        return replace(self, **dict.fromkeys(names, 0.0))
