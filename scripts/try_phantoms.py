@@ -185,7 +185,7 @@ def train(pool: Pool, minutes: float, seed: int) -> torch.nn.Module:
     return average.module.eval()
 
 
-def predict(net: torch.nn.Module, path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def predict(net: torch.nn.Module, path: Path) -> tuple[np.ndarray, np.ndarray, float]:
     """HU, probability of blood and pixel area in mm2 of a file of slices (I, J, K), its slices 5 mm apart at least."""
     image = nib.Nifti1Image.from_filename(path)
     hu = torch.from_numpy(np.asarray(image.dataobj, dtype=np.float32))
@@ -205,7 +205,7 @@ def predict(net: torch.nn.Module, path: Path) -> tuple[np.ndarray, np.ndarray, n
     full = functional.interpolate(probability, size=upright.shape[:2], mode="bilinear")[:, 0].permute(1, 2, 0)
     back = nib.orientations.ornt_transform(nib.orientations.axcodes2ornt("RAS"), axes)
     restored = nib.orientations.apply_orientation(full.numpy(), back)
-    return hu.numpy(), restored, np.prod(zooms[:2])
+    return hu.numpy(), restored, float(np.prod(zooms[:2]))
 
 
 def _without_specks(found: np.ndarray, pixel_mm2: float) -> np.ndarray:

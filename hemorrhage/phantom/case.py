@@ -13,12 +13,14 @@ from torch.nn import functional
 
 from hemorrhage.errors import ScanError
 from hemorrhage.geometry import voxel_volume_ml
-from hemorrhage.phantom.bleeds import NoRoomError, add_bleeds, add_collection
+from hemorrhage.phantom.bleeds import add_bleeds
 from hemorrhage.phantom.draws import Draws
+from hemorrhage.phantom.extra_axial import add_collection
 from hemorrhage.phantom.head import Head, draw_head
 from hemorrhage.phantom.recipe import Recipe
 from hemorrhage.phantom.render import draw_planes
 from hemorrhage.phantom.scanner import Scanner, draw_scanner, scan_slices
+from hemorrhage.phantom.space import NoRoomError
 from hemorrhage.phantom.statistics import draw_subtypes
 from hemorrhage.subtypes import BY_NAME
 

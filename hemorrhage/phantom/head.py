@@ -162,7 +162,8 @@ def draw_head(r: Draws, recipe: Recipe | None = None, trauma_share: float | None
     numbers = {
         "age": age, "atrophy": atrophy, "gray": gray, "white": gray - r.uniform(4.5, 9.0), "csf": r.uniform(2, 12),
         "csf_floor": r.uniform(0.10, 0.35) * (1.15 - atrophy), "csf_gain": r.uniform(1.0, 1.8) * (0.7 + 0.7 * atrophy),
-        "dura": gray + recipe.dura * (r.uniform(42, 62) - gray), "falx_mm": r.uniform(0.35, 1.1), "falx_share": r.uniform(0.4, 1.0),
+        "dura": gray + recipe.dura * (r.uniform(42, 62) - gray),
+        "falx_mm": r.uniform(0.35, 1.1), "falx_share": r.uniform(0.4, 1.0),
         "tent_mm": r.uniform(0.2, 0.7), "tent_share": r.uniform(0.1, 0.8),
         "dura_mm": r.uniform(0.4, 1.6),
         "sinus": gray + recipe.sinuses * (sinus_hu - gray), "vessel": gray + recipe.sinuses * (vessel_hu - gray),

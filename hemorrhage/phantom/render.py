@@ -9,9 +9,9 @@ import torch
 from torch.nn import functional
 
 from hemorrhage.phantom.anatomy import load_anatomy, sample, table_of
-from hemorrhage.phantom.bleeds import brain_space, rough_depth, share_of_space
 from hemorrhage.phantom.head import FAR_MM, GRID_LOW_MM, GRID_STEP_MM, Head
 from hemorrhage.phantom.shapes import step
+from hemorrhage.phantom.space import brain_space, rough_depth, share_of_space
 
 __all__ = ["Drawing", "draw_planes"]
 

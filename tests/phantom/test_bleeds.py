@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from hemorrhage.phantom.bleeds import DOMAINS, NoRoomError, Space, add_bleeds, share_of_space
+from hemorrhage.phantom.bleeds import add_bleeds
 from hemorrhage.phantom.draws import Draws
 from hemorrhage.phantom.head import draw_head, grid_points
+from hemorrhage.phantom.space import DOMAINS, NoRoomError, Space, share_of_space
 
 
 @pytest.fixture(scope="module")
