@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -40,7 +41,10 @@ class Failure:
         """The failure that ``error`` means, looking for a ScanError in what it was raised from."""
         cause = scan_error_in(error)
         if cause is not None:
-            return cls(name, str(cause), cause.exit_code)
+            # A table of findings is passed on: it need not tell where on this machine the scans lie.
+            file = Path(cause.file).name if Path(cause.file).is_absolute() else cause.file
+            shown = ScanError(cause.code, file or cause.file, cause.cause, cause.remedy)
+            return cls(name, str(shown), cause.exit_code)
         logger.debug("unforeseen error in %s", name, exc_info=error)
         root: BaseException = error
         while root.__cause__ is not None:

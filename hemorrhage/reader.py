@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,26 @@ from monai.config import PathLike
 from monai.data import ImageReader
 from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
 
-from hemorrhage.dicom.importer import read_series
+from hemorrhage.dicom.importer import ImportedSeries, import_series
 from hemorrhage.dicom.isolated import import_series_isolated
+from hemorrhage.dicom.slice_map import SliceMap
 from hemorrhage.errors import ScanError, add_warnings
 from hemorrhage.nifti import read_nifti
 from hemorrhage.volume import Volume
 
-__all__ = ["SOURCE_KEY", "HeadCTReader"]
+__all__ = ["SLICES_KEY", "SOURCE_KEY", "HeadCTReader", "slice_map_of"]
 
 SOURCE_KEY = "scan_source"
+SLICES_KEY = "scan_slices"
+
+
+def slice_map_of(meta: Mapping[str, Any]) -> SliceMap | None:
+    """The way to the slices that a scan with this meta data came from; None if it did not come as slices."""
+    slice_map = SliceMap.from_source(json.loads(meta.get(SOURCE_KEY, "{}")))
+    if slice_map is None:
+        return None
+    slices = json.loads(meta.get(SLICES_KEY, "{}"))
+    return replace(slice_map, files=tuple(slices.get("files", ())), frames=tuple(slices.get("frames", ())))
 
 
 class HeadCTReader(ImageReader):
@@ -28,7 +40,8 @@ class HeadCTReader(ImageReader):
 
     ``LoadImaged(keys="image", reader="hemorrhage.reader.HeadCTReader", ensure_channel_first=True)`` gives a
     MetaTensor (1, I, J, K) whose meta holds the affine, the scan's warnings (:func:`hemorrhage.errors.warnings_of`) and
-    under ``"scan_source"`` the JSON text of :attr:`Volume.source`.
+    under ``"scan_source"`` the JSON text of :attr:`Volume.source`; of DICOM also the names of the slices' files
+    (:func:`slice_map_of`).
 
     Args:
         min_slices: fewest slices that are accepted; 2D systems pass 1.
@@ -57,7 +70,7 @@ class HeadCTReader(ImageReader):
         """True for one path: the content decides, never the name."""
         return len(ensure_tuple(filename)) == 1
 
-    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> Volume | ScanError:
+    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> Volume | ImportedSeries | ScanError:
         """The scan, or the error that :meth:`get_data` is to raise.
 
         ``LoadImage`` swallows what ``read`` raises and tries its other readers, which would then read in silence what
@@ -73,7 +86,7 @@ class HeadCTReader(ImageReader):
         except ScanError as error:
             return error
 
-    def get_data(self, img: Volume | ScanError) -> tuple[np.ndarray, dict[str, Any]]:
+    def get_data(self, img: Volume | ImportedSeries | ScanError) -> tuple[np.ndarray, dict[str, Any]]:
         """Array (I, J, K) in HU and the meta data that MONAI needs, nothing else of the header.
 
         Raises:
@@ -81,6 +94,10 @@ class HeadCTReader(ImageReader):
         """
         if isinstance(img, ScanError):
             raise img
+        slices = {}
+        if isinstance(img, ImportedSeries):
+            slices[SLICES_KEY] = json.dumps({"files": img.slice_map.files, "frames": img.slice_map.frames})
+            img = img.volume
         meta: dict[str, Any] = {
             MetaKeys.AFFINE: img.affine.copy(),
             MetaKeys.ORIGINAL_AFFINE: img.affine.copy(),
@@ -88,13 +105,13 @@ class HeadCTReader(ImageReader):
             MetaKeys.SPATIAL_SHAPE: np.asarray(img.hu.shape),
             MetaKeys.ORIGINAL_CHANNEL_DIM: "no_channel",
             SOURCE_KEY: json.dumps(img.source),
+            **slices,
         }
         add_warnings(meta, img.warnings)
         return img.hu, meta
 
-    def _read_one(self, path: Path) -> Volume:
+    def _read_one(self, path: Path) -> Volume | ImportedSeries:
         if path.is_dir() or path.suffix.lower() == ".dcm":
-            if self.isolate:
-                return import_series_isolated(path, series_uid=self.series_uid, min_slices=self.min_slices).volume
-            return read_series(path, series_uid=self.series_uid, min_slices=self.min_slices)
+            read = import_series_isolated if self.isolate else import_series
+            return read(path, series_uid=self.series_uid, min_slices=self.min_slices)
         return read_nifti(path, assume_ras=self.assume_ras, hu_offset=self.hu_offset, min_slices=self.min_slices)

@@ -29,7 +29,7 @@ class Subtype:
 
 
 SUBTYPES = (
-    Subtype(1, "epidural hemorrhage", "EDH", (230, 159, 0), "68752002", "Nontraumatic extradural hemorrhage"),
+    Subtype(1, "epidural hemorrhage", "EDH", (230, 159, 0), "82999001", "Epidural intracranial hemorrhage"),
     Subtype(2, "subdural hemorrhage", "SDH", (86, 180, 233), "35486000", "Subdural hemorrhage"),
     Subtype(3, "subarachnoid hemorrhage", "SAH", (0, 158, 115), "21454007", "Subarachnoid hemorrhage"),
     Subtype(4, "intraparenchymal hemorrhage", "IPH", (213, 94, 0), "274100004", "Cerebral hemorrhage"),

@@ -13,13 +13,16 @@ from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian
 
 ROWS, COLUMNS, SPACING = 56, 48, (4.0, 4.0)
+STUDY, FRAME_OF_REFERENCE = "1.2.826.0.1.3680043.8.498.8", "1.2.826.0.1.3680043.8.498.9"
 SERIES = "1.2.826.0.1.3680043.8.498.1"
 LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
 EVEN = tuple(np.arange(38) * 5.0)
 
 
 _COMMON = (
+    "StudyInstanceUID",
     "SeriesInstanceUID",
+    "FrameOfReferenceUID",
     "Modality",
     "ImageType",
     "PatientID",
@@ -65,7 +68,7 @@ def one_slice(position: np.ndarray, orientation: np.ndarray, number: int, **tags
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.SOPClassUID = CTImageStorage
     dataset.SOPInstanceUID = f"{SERIES}.{number}"
-    dataset.SeriesInstanceUID = SERIES
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.FrameOfReferenceUID = STUDY, SERIES, FRAME_OF_REFERENCE
     dataset.Modality = "CT"
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
     dataset.PatientID = "P1"

@@ -125,6 +125,9 @@ def test_a_folder_of_dicom_series_and_masks_of_ones_own(study, weights, elsewher
     arguments = {"checkpoint": weights, **SMALL}
     run_bundle(config_file=config("inference"), dataset_dir="patients", output_dir="made", **arguments)
     made = nib.load(elsewhere / "made/a_ct/brain.nii.gz")
+    assert {"hemorrhage.seg.dcm", "measurements.sr.dcm"} <= {p.name for p in (elsewhere / "made/a_ct").iterdir()}
+    found = json.loads((elsewhere / "made/a_ct/findings.json").read_text())["findings"]
+    assert found["volume_ml_native"] == pytest.approx(found["volume_ml"])  # even slices are those of the volume
     index = np.linalg.inv(made.affine) @ scan.affine[:, 3]
     assert np.allclose(index[:3], np.round(index[:3]), atol=0.02)  # one grid, whatever the order of its axes
 

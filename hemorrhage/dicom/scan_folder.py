@@ -6,7 +6,7 @@ import io
 import os
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -183,13 +183,14 @@ def _looks_like_bare_dicom(start: bytes) -> bool:
     return len(start) == 140 and group in (2, 8) and element < 0x100 and int.from_bytes(start[4:8], "little") != 0
 
 
-def read_dataset(path: Path, name: str, *, headers_only: bool = False) -> pydicom.Dataset:
+def read_dataset(path: Path, name: str, *, headers_only: bool = False, also: Sequence[str] = ()) -> pydicom.Dataset:
     """Read one DICOM file under limits.
 
     Args:
         path: a regular file.
         name: its name for the errors.
         headers_only: leave pixels in the file.
+        also: keywords of further entries to read.
 
     Raises:
         ScanError: ``E_FILE_UNREADABLE`` or ``E_BOMB``.
@@ -200,10 +201,11 @@ def read_dataset(path: Path, name: str, *, headers_only: bool = False) -> pydico
             raise ScanError("E_SIZE", name, f"{size} bytes, more than {_MAX_FILE_BYTES}", "This is no head CT.")
         with warnings.catch_warnings(), disable_value_validation():
             warnings.simplefilter("ignore")
-            dataset = _inflated(path, name)
+            keywords = [*_KEYWORDS, *also]
+            dataset = _inflated(path, name, keywords)
             if dataset is None:
                 dataset = pydicom.dcmread(
-                    path, force=True, specific_tags=list(_KEYWORDS), defer_size=4096 if headers_only else None
+                    path, force=True, specific_tags=list(keywords), defer_size=4096 if headers_only else None
                 )
             if headers_only:
                 _convert_texts(dataset)
@@ -226,7 +228,7 @@ def _convert_texts(dataset: pydicom.Dataset) -> None:
             _ = dataset[tag]
 
 
-def _inflated(path: Path, name: str) -> pydicom.Dataset | None:
+def _inflated(path: Path, name: str, keywords: Sequence[str]) -> pydicom.Dataset | None:
     """The data set of a deflated file, inflated under a cap; None for every other file."""
     with path.open("rb") as file:
         if file.read(132)[128:] != b"DICM":
@@ -245,7 +247,7 @@ def _inflated(path: Path, name: str) -> pydicom.Dataset | None:
             )
         raise ScanError("E_TRUNCATED", name, f"its deflated data end early, after {len(content)} bytes", _AGAIN)
     dataset = pydicom.filereader.read_dataset(
-        io.BytesIO(content), is_implicit_VR=False, is_little_endian=True, specific_tags=[Tag(k) for k in _KEYWORDS]
+        io.BytesIO(content), is_implicit_VR=False, is_little_endian=True, specific_tags=[Tag(k) for k in keywords]
     )
     plain = pydicom.FileDataset(str(path), dataset, file_meta=meta, is_implicit_VR=False, is_little_endian=True)
     # The bytes in memory are no longer deflated; decoders must not be told that they are.

@@ -91,18 +91,31 @@ class SliceMap:
             (columns, rows, N), of the type of ``volume``.
         """
         native = np.zeros((*self.native_shape, len(self.distances_mm)), dtype=volume.dtype)
-        last = volume.shape[2] - 1
-        for n, distance in enumerate(self.distances_mm):
-            place = min(max(distance / self.step_mm, 0.0), float(last))
-            if order == 0 or abs(place - round(place)) < 1e-6:
-                plane = volume[:, :, round(place)]
+        for n in range(len(self.distances_mm)):
+            lower, share = self.place_of(n, volume.shape[2])
+            if order == 0:
+                plane = volume[:, :, lower + round(share)]
+            elif share == 0.0:
+                plane = volume[:, :, lower]
             else:
-                lower = int(place)
-                plane = (lower + 1 - place) * volume[:, :, lower] + (place - lower) * volume[:, :, lower + 1]
-            native[:, :, n] = ndimage.affine_transform(
-                plane, np.ones(2), offset=self.offsets[n], output_shape=self.native_shape, order=order
-            )
+                plane = (1 - share) * volume[:, :, lower] + share * volume[:, :, lower + 1]
+            native[:, :, n] = self.plane_to_native(plane, n, order)
         return native
+
+    def place_of(self, n: int, count: int) -> tuple[int, float]:
+        """Slice of a volume of ``count`` slices at or below native slice ``n``, and the share of the next one."""
+        place = min(max(float(self.distances_mm[n]) / self.step_mm, 0.0), count - 1.0)
+        if abs(place - round(place)) < 1e-6:
+            return round(place), 0.0
+        return int(place), place - int(place)
+
+    def plane_to_native(self, plane: np.ndarray, n: int, order: int = 1) -> np.ndarray:
+        """A plane (I, J) of the volume's grid at native slice ``n``, sampled at that slice's pixels (columns, rows)."""
+        if plane.shape == self.native_shape and not self.offsets[n].any():
+            return plane
+        return ndimage.affine_transform(
+            plane, np.ones(2), offset=self.offsets[n], output_shape=self.native_shape, order=order
+        )
 
     def as_source(self) -> dict[str, Any]:
         """Plain numbers for :attr:`hemorrhage.volume.Volume.source`; file names stay out, for they may name people."""

@@ -19,18 +19,20 @@ from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
 
 import hemorrhage
-from hemorrhage.dicom.slice_map import SliceMap
-from hemorrhage.errors import EXIT_INTERNAL, ScanError, warnings_of
+from hemorrhage.dicom.carry_back import labels_on_slices
+from hemorrhage.dicom.derived import save_derived
+from hemorrhage.dicom.segmentation import Algorithm
+from hemorrhage.errors import EXIT_INTERNAL, ScanError, ScanWarning, warnings_of
 from hemorrhage.files import folder_replaced, sha256_of
 from hemorrhage.geometry import voxel_sizes_mm, voxel_volume_ml
 from hemorrhage.handlers.outputs import batch_of, outputs_of
-from hemorrhage.reader import SOURCE_KEY
+from hemorrhage.reader import slice_map_of
 from hemorrhage.report.findings import measure
 from hemorrhage.report.montage import save_montage
 from hemorrhage.report.scan_result import ScanResult
-from hemorrhage.report.subtype_volumes import subtype_volumes_ml
+from hemorrhage.report.subtype_volumes import native_volumes_ml, subtype_volumes_ml
 from hemorrhage.runs import FINDINGS
-from hemorrhage.subtypes import SUBTYPES
+from hemorrhage.subtypes import ANY, SUBTYPES, Subtype
 from hemorrhage.transforms.template import recorded_alignment
 from hemorrhage.transforms.timed import SECONDS_KEY
 
@@ -55,6 +57,7 @@ class ScanWriter:
         subtypes: whether "pred" is a label map with the values of :mod:`hemorrhage.subtypes`; it is then written as
             such, and the findings give mL by subtype. Otherwise it is a mask of any hemorrhage.
         measures: further measures; what each returns becomes part of the findings.
+        dicom_out: whether a scan that came as DICOM also gets ``hemorrhage.seg.dcm`` and ``measurements.sr.dcm``.
     """
 
     def __init__(
@@ -64,12 +67,14 @@ class ScanWriter:
         threshold: float,
         subtypes: bool = False,
         measures: Sequence[Callable[[ScanResult], Mapping[str, object]]] = (),
+        dicom_out: bool = False,
     ) -> None:
         self.output_dir = Path(output_dir).absolute()
         self.weights = Path(weights)
         self.threshold = float(threshold)
         self.subtypes = subtypes
         self.measures = tuple(measures)
+        self.dicom_out = dicom_out
         self._weights_sha256 = ""
 
     def attach(self, engine: Engine) -> None:
@@ -88,10 +93,15 @@ class ScanWriter:
     def _write(self, data: Mapping[str, Any]) -> None:
         start = time.perf_counter()
         result = self._result(data)
-        found = self._findings(result)
+        labels = result.mask.astype(np.uint8) if result.subtypes is None else result.subtypes
+        native, native_ml = None, None
+        if result.slice_map is not None:
+            native = labels_on_slices(result.slice_map, labels, result.probability, self.threshold)
+            native_ml = native_volumes_ml(result.slice_map, native, self._segments())
+        found = self._findings(result, native_ml)
+        doubts = warnings_of(data["image"].meta)
         with folder_replaced(self.output_dir / result.name) as folder:
-            labels = result.mask if result.subtypes is None else result.subtypes
-            _save_nifti(folder / "hemorrhage.nii.gz", labels.astype(np.uint8), result.affine)
+            _save_nifti(folder / "hemorrhage.nii.gz", labels, result.affine)
             _save_nifti(folder / "brain.nii.gz", result.brain.astype(np.uint8), result.affine)
             _save_nifti(folder / "probability.nii.gz", result.probability, result.affine)
             bleeds = f"{found['volume_ml']:.1f} mL, {found['number_of_components']} bleed(s), side: {found['side']}"
@@ -105,11 +115,13 @@ class ScanWriter:
                 title,
                 sides_known=result.sides_known,
             )
-            record = self._record(result, found)
+            if self.dicom_out and native is not None and native_ml is not None:
+                doubts += self._save_dicom(folder, result, native, native_ml, doubts)
+            record = self._record(result, found, doubts)
             record["seconds"]["write"] = round(time.perf_counter() - start, 3)
             text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
             (folder / FINDINGS).write_text(text + "\n", encoding="utf-8")
-        for warning in warnings_of(data["image"].meta):
+        for warning in doubts:
             logger.warning("%s: %s", result.name, warning)
 
     def _result(self, data: Mapping[str, Any]) -> ScanResult:
@@ -147,11 +159,28 @@ class ScanWriter:
             sides_known=not any(
                 w.code == "W_NO_ORIENTATION" and not w.numbers.get("assumed_ras") for w in warnings_of(meta)
             ),
-            slice_map=SliceMap.from_source(json.loads(meta.get(SOURCE_KEY, "{}"))),
+            slice_map=slice_map_of(meta),
             data=data,
         )
 
-    def _findings(self, result: ScanResult) -> dict[str, Any]:
+    def _segments(self) -> tuple[Subtype, ...]:
+        return SUBTYPES if self.subtypes else (ANY,)
+
+    def _save_dicom(
+        self,
+        folder: Path,
+        result: ScanResult,
+        native: np.ndarray,
+        native_ml: Mapping[str, float],
+        doubts: Sequence[ScanWarning],
+    ) -> list[ScanWarning]:
+        assert result.slice_map is not None  # native slices come of it
+        source = Path(str(result.data["image"].meta["filename_or_obj"]))
+        codes = tuple(dict.fromkeys(w.code for w in doubts))
+        algorithm = Algorithm(self._weights_sha256, self.threshold, codes)
+        return save_derived(folder, source, result.slice_map, native, native_ml, self._segments(), algorithm)
+
+    def _findings(self, result: ScanResult, native_ml: Mapping[str, float] | None) -> dict[str, Any]:
         found = measure(
             result.hu, result.probability, result.mask, result.affine, result.to_template, result.sides_known
         )
@@ -159,6 +188,10 @@ class ScanWriter:
         record["brain_ml"] = float(result.brain.sum() * voxel_volume_ml(result.affine))
         if result.subtypes is not None:
             record["volume_ml_by_subtype"] = subtype_volumes_ml(result.subtypes, result.affine)
+        if native_ml is not None:
+            record["volume_ml_native"] = sum(native_ml.values())
+            if self.subtypes:
+                record["volume_ml_native_by_subtype"] = native_ml
         for further in self.measures:
             new = further(result)
             if twice := sorted(set(new) & set(record)):
@@ -166,7 +199,7 @@ class ScanWriter:
             record.update(new)
         return record
 
-    def _record(self, result: ScanResult, found: Mapping[str, Any]) -> dict[str, Any]:
+    def _record(self, result: ScanResult, found: Mapping[str, Any], doubts: Sequence[ScanWarning]) -> dict[str, Any]:
         meta = result.data["image"].meta
         source, alignment = Path(str(meta["filename_or_obj"])), recorded_alignment(meta)
         return {
@@ -175,7 +208,7 @@ class ScanWriter:
             "input": {"file": source.name, "sha256": sha256_of(source)},
             "findings": found,
             "threshold": self.threshold,
-            "warnings": [asdict(w) for w in warnings_of(meta)],
+            "warnings": [asdict(w) for w in doubts],
             "alignment": alignment and {"to_template": alignment.rigid.tolist(), "overlap": alignment.overlap},
             "grid": {
                 "shape": list(result.hu.shape),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from hemorrhage.dicom.slice_map import SliceMap
 from hemorrhage.geometry import voxel_volume_ml
-from hemorrhage.subtypes import SUBTYPES
+from hemorrhage.subtypes import SUBTYPES, Subtype
 
-__all__ = ["subtype_volumes_ml"]
+__all__ = ["native_volumes_ml", "subtype_volumes_ml"]
 
 
 def subtype_volumes_ml(labels: np.ndarray, affine: np.ndarray) -> dict[str, float]:
@@ -19,3 +22,17 @@ def subtype_volumes_ml(labels: np.ndarray, affine: np.ndarray) -> dict[str, floa
     """
     counts = np.bincount(labels.ravel(), minlength=len(SUBTYPES) + 1)
     return {s.short: float(counts[s.index] * voxel_volume_ml(affine)) for s in SUBTYPES}
+
+
+def native_volumes_ml(slice_map: SliceMap, native: np.ndarray, segments: Sequence[Subtype]) -> dict[str, float]:
+    """Volume of each segment on the slices that were scanned: its area times half the distance to each neighbor.
+
+    Args:
+        slice_map: of the slices.
+        native: (columns, rows, N) labels of :func:`hemorrhage.dicom.carry_back.labels_on_slices`.
+        segments: whose ``index`` are the labels.
+
+    Returns:
+        mL by abbreviation.
+    """
+    return {s.short: slice_map.integrate_ml(native == s.index) for s in segments}
