@@ -26,6 +26,7 @@ def main(
     size: Annotated[str, typer.Option(help="Voxels, as 512,512,32; by default what covers the head.")] = "",
     image_format: Annotated[str, typer.Option("--format", help="nifti or dicom.")] = "nifti",
     tilt: Annotated[float, typer.Option(help="Largest gantry tilt in degrees; drawn up to it.")] = 0.0,
+    unequal: Annotated[bool, typer.Option(help="Twice as thick slices in the upper half; for DICOM.")] = False,
     positive: Annotated[float, typer.Option(min=0, max=1, help="Share of studies with blood.")] = 0.5,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
@@ -36,12 +37,15 @@ def main(
         raise typer.BadParameter("spacing and size are three positive numbers, separated by commas")
     if image_format not in ("nifti", "dicom"):
         raise typer.BadParameter("format is nifti or dicom")
+    if unequal and image_format != "dicom":
+        raise typer.BadParameter("only DICOM can hold slices of unequal thickness")
     options = {
         "seed": seed,
         "spacing": voxel,
         "size": shape,
         "format": image_format,
         "tilt": tilt,
+        "unequal": unequal,
         "positive": positive,
     }
     _same_options(out, options)
@@ -58,7 +62,7 @@ def main(
         except ScanError as error:
             failed[study_number(n)] = str(error)
             continue
-        write_study(case, out, n, image_format)
+        write_study(case, out, n, image_format, unequal)
     summary = finish_folder(out, count, {**options, "failed": failed})
     typer.echo(f"{summary['studies']} studies, {len(failed)} failed, with subtype: {summary['with_subtype']}")
     if failed:

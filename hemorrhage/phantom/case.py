@@ -226,6 +226,7 @@ class Slices:
         affine: (4, 4) of the grid.
         thickness_mm: of a slice.
         record: wanted volume, density and site by subtype.
+        fractured: numbers of the slices that the head's fracture reaches.
         head: the head.
     """
 
@@ -235,6 +236,7 @@ class Slices:
     affine: np.ndarray
     thickness_mm: float
     record: dict[str, dict[str, Any]]
+    fractured: tuple[int, ...]
     head: Head
 
 
@@ -279,7 +281,19 @@ def draw_slices(
         around = _blurred(perfect[seen] * (1 - blood[n][seen]), sigma)[measured]
         density = _density(bleed.density_hu, _blurred(blood[n][seen], sigma)[measured], around)
         hu = hu + density * blood[n] + varied[n]
-    return Slices(hu, label, brain, affine, thickness, reached, head)
+    fractured = _fractured(head, affine, int(shape[2]), rotation, offset)
+    return Slices(hu, label, brain, affine, thickness, reached, fractured, head)
+
+
+def _fractured(head: Head, affine: np.ndarray, count: int, rotation: np.ndarray, offset: np.ndarray) -> tuple[int, ...]:
+    n = head.numbers
+    if not n["fracture"]:
+        return ()
+    hit = rotation @ np.array([n["hit_x"], n["hit_y"], n["hit_z"]]) + offset
+    normal = np.cross(affine[:3, 0], affine[:3, 1])
+    normal /= np.linalg.norm(normal)
+    away = [abs(float(normal @ (affine[:3, 3] + k * affine[:3, 2] - hit))) for k in range(count)]
+    return tuple(k for k, mm in enumerate(away) if mm < n["crack_reach_mm"])
 
 
 def _resize(head: Head, ratios: Sequence[float]) -> Head:
@@ -349,6 +363,7 @@ def scan(slices: Slices, scanner: Scanner, r: Draws, **truth: Any) -> Case:
         "shape": [*label.shape[1:], label.shape[0]],
         "total_ml": sum(s["ml"] for s in subtypes.values()),
         "subtypes": subtypes,
+        "fractured_slices": list(slices.fractured),
         "scanner": scanner.as_dict(),
         "head": dict(slices.head.numbers),
     }

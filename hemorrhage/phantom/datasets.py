@@ -235,7 +235,9 @@ class SlicePhantoms(IterableDataset):
         for n in np.random.default_rng(seed).permutation(len(order)):
             case, k = cases[order[n][0]], order[n][1]
             image = case.hu[:, :, k - 1 : k + 2].permute(2, 0, 1).contiguous()
-            samples.append(_item(image, case.label[None, :, :, k], case.brain[None, :, :, k], None))
+            # Channels are neighbors; the third axis of the affine says how far apart and where they lie.
+            place = case.affine @ np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, k], [0, 0, 0, 1.0]])
+            samples.append(_item(image, case.label[None, :, :, k], case.brain[None, :, :, k], place))
         return samples
 
 
@@ -248,8 +250,8 @@ def _blood_center(head: Head) -> np.ndarray:
     return points[:, inside].mean(1).cpu().numpy()
 
 
-def _item(image: torch.Tensor, label: torch.Tensor, brain: torch.Tensor, affine: np.ndarray | None) -> dict[str, Any]:
-    where = None if affine is None else torch.from_numpy(affine)
+def _item(image: torch.Tensor, label: torch.Tensor, brain: torch.Tensor, affine: np.ndarray) -> dict[str, Any]:
+    where = torch.from_numpy(affine)
     return {
         "image": MetaTensor(image, affine=where),
         "label": MetaTensor((label > 0).to(torch.uint8), affine=where),

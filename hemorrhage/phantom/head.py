@@ -133,8 +133,9 @@ def draw_head(r: Draws, recipe: Recipe | None = None, trauma_share: float | None
     scalp = scalp + r.uniform(4, 12) * temple + r.uniform(2, 9) * step(-z - 15, 30) * step(-y - 30, 30)
     hit = r.chance(recipe.trauma if trauma_share is None else trauma_share)
     site = _place_on_vault(points, depth, r)
+    broken = hit and r.chance(0.5)
     trauma = _distance_to(points, site) if hit else torch.full_like(depth, FAR_MM)
-    crack = _crack(points, site, middle, r) if hit and r.chance(0.5) else torch.full_like(depth, FAR_MM)
+    crack = _crack(points, site, middle, r) if broken else torch.full_like(depth, FAR_MM)
     hematoma, scalp = _scalp_hematoma(trauma, scalp, middle, r)
     if r.chance(recipe.skull_defects):
         opened = _distance_to(points, _place_on_vault(points, depth, r)) - r.uniform(8, 45)
@@ -173,7 +174,8 @@ def draw_head(r: Draws, recipe: Recipe | None = None, trauma_share: float | None
         "rough_fine_mm": recipe.uneven_bone * r.uniform(0.0, 0.7),
         "crack_mm": r.uniform(0.3, 1.6), "crack_reach_mm": r.uniform(15, 60),
         # Air enters through a fracture: bubbles where noise is above this.
-        "bubbles_above": r.uniform(0.9, 2.2) if bool(crack.min() < FAR_MM) and r.chance(0.5) else FAR_MM,
+        "bubbles_above": r.uniform(0.9, 2.2) if broken and r.chance(0.5) else FAR_MM,
+        "fracture": float(broken), "hit_x": float(site[0]), "hit_y": float(site[1]), "hit_z": float(site[2]),
     }  # fmt: skip
     return Head(fields, numbers, scale)  # type: ignore[arg-type]
 

@@ -39,7 +39,7 @@ def study_number(index: int) -> str:
     return f"{FIRST_NUMBER + index:03d}"
 
 
-def write_study(case: Case, folder: Path, index: int, image_format: str = "nifti") -> None:
+def write_study(case: Case, folder: Path, index: int, image_format: str = "nifti", unequal: bool = False) -> None:
     """Write one case below ``folder``, its record last, so that a run that was stopped knows what is whole.
 
     Args:
@@ -47,12 +47,14 @@ def write_study(case: Case, folder: Path, index: int, image_format: str = "nifti
         folder: root of the data set.
         index: place in the data set.
         image_format: ``nifti``, or ``dicom`` for a series in ``dicom/NNN/`` with masks and label maps still as NIfTI.
+        unequal: the upper half of a DICOM series has slices twice as thick; masks stay on the thinner ones.
     """
     name = study_number(index)
     label = case.label.cpu().numpy()
     hu = case.hu.cpu().numpy().astype(np.int16)
     if image_format == "dicom":
-        write_dicom_series(hu, case.affine, folder / "dicom" / name, seed=int(case.truth.get("seed", index)), name=name)
+        seed, thin = int(case.truth.get("seed", index)), hu.shape[2] // 2 if unequal else None
+        write_dicom_series(hu, case.affine, folder / "dicom" / name, seed, name, thin)
     else:
         _save(hu, case.affine, folder / "ct_scans" / f"{name}.nii")
     # The data set's own masks are 0 and 255.
@@ -76,7 +78,7 @@ def finish_folder(folder: Path, count: int, options: dict[str, Any]) -> dict[str
         truth = truths[name] = record["truth"]
         for k, found in enumerate(record["slices"], 1):
             flags = [int(found[s]) for s in DIAGNOSIS]
-            rows.append([int(name), k, *flags, int(not any(flags)), 0])
+            rows.append([int(name), k, *flags, int(not any(flags)), int(k - 1 in truth["fractured_slices"])])
         present = truth["subtypes"]
         age = round(18 + 72 * truth["head"]["age"])
         people.append([int(name), age, ("Female", "Male")[index % 2], *(int(s in present) for s in DIAGNOSIS)])
@@ -89,7 +91,9 @@ def finish_folder(folder: Path, count: int, options: dict[str, Any]) -> dict[str
     return summary
 
 
-def write_dicom_series(hu: np.ndarray, affine: np.ndarray, folder: Path, seed: int, name: str) -> None:
+def write_dicom_series(
+    hu: np.ndarray, affine: np.ndarray, folder: Path, seed: int, name: str, thin: int | None = None
+) -> None:
     """Write a volume as a series of CT Image Storage objects, one a slice.
 
     A sheared affine becomes what a tilted gantry delivers: slices that are orthogonal in themselves and follow each
@@ -101,6 +105,8 @@ def write_dicom_series(hu: np.ndarray, affine: np.ndarray, folder: Path, seed: i
         folder: made where it is missing.
         seed: makes the identifiers repeatable.
         name: patient's identifier.
+        thin: number of slices from below that stay single; those above are averaged in pairs, as of a scan with thin
+            slices at the skull base and thick ones above. None for all.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
@@ -117,7 +123,7 @@ def write_dicom_series(hu: np.ndarray, affine: np.ndarray, folder: Path, seed: i
     # DICOM counts a gantry whose top leans away from the table as negative.
     tilt = -float(np.degrees(np.arcsin(np.clip(normal[1], -1, 1))))
     study, series, frame = (generate_uid(entropy_srcs=[kind, str(seed), name]) for kind in ("study", "series", "frame"))
-    for k in range(hu.shape[2]):
+    for k, (at, parts, pixels) in enumerate(_acquired(hu, thin)):
         uid = generate_uid(entropy_srcs=["image", str(seed), name, str(k)])
         meta = FileMetaDataset()
         meta.MediaStorageSOPClassUID = CTImageStorage
@@ -137,17 +143,25 @@ def write_dicom_series(hu: np.ndarray, affine: np.ndarray, folder: Path, seed: i
         d.KVP, d.ConvolutionKernel = 120, "H30"
         d.GantryDetectorTilt = round(tilt, 4)
         d.PositionReferenceIndicator = ""
-        d.ImagePositionPatient = [round(float(v), 6) for v in corner + k * step_k]
+        d.ImagePositionPatient = [round(float(v), 6) for v in corner + at * step_k]
         d.ImageOrientationPatient = [round(float(v), 9) for v in (*(step_i / pixel[0]), *(step_j / pixel[1]))]
         d.PixelSpacing = [round(float(pixel[1]), 6), round(float(pixel[0]), 6)]
-        d.SliceThickness = round(abs(float(normal @ step_k)), 6)
+        d.SliceThickness = round(parts * abs(float(normal @ step_k)), 6)
         d.SamplesPerPixel, d.PhotometricInterpretation = 1, "MONOCHROME2"
         d.Rows, d.Columns = int(hu.shape[1]), int(hu.shape[0])
         d.BitsAllocated, d.BitsStored, d.HighBit, d.PixelRepresentation = 16, 12, 11, 0
         d.RescaleIntercept, d.RescaleSlope, d.RescaleType = -1024, 1, "HU"
         d.WindowCenter, d.WindowWidth = 40, 80
-        d.PixelData = np.ascontiguousarray((hu[:, :, k].T.astype(np.int32) + 1024).astype("<u2")).tobytes()
+        d.PixelData = np.ascontiguousarray((pixels.T.astype(np.int32) + 1024).astype("<u2")).tobytes()
         d.save_as(folder / f"{k + 1:04d}.dcm", enforce_file_format=True)
+
+
+def _acquired(hu: np.ndarray, thin: int | None) -> list[tuple[float, int, np.ndarray]]:
+    """Place in units of slices, thickness in slices, and (I, J) pixels of each slice of a series."""
+    count = hu.shape[2]
+    single = count if thin is None else count - 2 * ((count - thin) // 2)
+    pairs = [(k + 0.5, 2, np.rint(hu[:, :, k : k + 2].mean(-1, dtype=float))) for k in range(single, count, 2)]
+    return [(float(k), 1, hu[:, :, k]) for k in range(single)] + pairs
 
 
 def _save(data: np.ndarray, affine: np.ndarray, path: Path) -> None:

@@ -88,3 +88,33 @@ def test_volumes_can_be_asked_for_in_a_range():
         assert 29 < float(item["label"].sum()) * 0.027 < 41
     with pytest.raises(ValueError, match="needs subtypes"):
         TemplatePhantoms(1, volume_ml=(1, 2))
+
+
+def test_paired_cases_are_one_head_with_and_without_blood():
+    data = TemplatePhantoms(4, **SMALL, seed=20, paired=True)
+    for n in (0, 2):
+        bled, bare = data[n], data[n + 1]
+        assert int(bled["label"].sum()) > 0
+        assert int(bare["label"].sum()) == 0
+        both = (bled["brain"] > 0) & (bare["brain"] > 0)
+        assert float(both.sum()) > 0.98 * float(bled["brain"].sum())
+    with pytest.raises(ValueError, match="half of the cases"):
+        TemplatePhantoms(2, paired=True, positive_fraction=0.9)
+
+
+def test_paired_slabs_come_with_their_twin():
+    source = SlicePhantoms(
+        size=48, pixel_mm=(4.9, 5.0), slices_per_head=4, scans_per_head=1, positive_fraction=1.0, paired_fraction=1.0
+    )
+    bled, bare = source.scans_of(3)
+    assert np.allclose(bled.affine, bare.affine)
+    assert bare.truth["subtypes"] == {}
+    assert bled.truth["subtypes"] != {}
+
+
+def test_a_sample_knows_its_pixel_and_slice_distance():
+    source = SlicePhantoms(size=48, pixel_mm=(4.9, 5.0), spacing_mm=(4.0, 4.1), slices_per_head=4, scans_per_head=1)
+    for sample in source.samples_of(1)[:2]:
+        step = np.linalg.norm(sample["image"].affine[:3, :3].numpy(), axis=0)
+        assert 4.9 <= step[0] <= 5.0
+        assert 4.0 <= step[2] <= 4.1

@@ -11,6 +11,9 @@ from typer.testing import CliRunner
 
 from hemorrhage.geometry import voxel_volume_ml
 from hemorrhage.phantom import make_case
+from hemorrhage.phantom.draws import Draws
+from hemorrhage.phantom.head import draw_head
+from hemorrhage.phantom.recipe import Recipe
 from hemorrhage.phantom.study import finish_folder, study_number, write_dicom_series, write_study
 
 SMALL = {"spacing_mm": (3.6, 3.6, 8.0), "shape": (64, 64, 18)}
@@ -100,3 +103,31 @@ def test_the_script_goes_on_where_it_stopped_and_refuses_another_recipe(tmp_path
     assert (tmp_path / "ct_scans" / "050.nii").exists()
     other = CliRunner().invoke(app, ["2", str(tmp_path), *small, "--seed", "7"])
     assert other.exit_code == 2
+
+
+def test_unequal_slices_are_pairs_of_thin_ones_where_they_say_they_are(tmp_path):
+    case = make_case(4, subtypes=[], sheared=True, **SMALL)
+    write_dicom_series(case.hu.numpy().astype(np.int16), case.affine, tmp_path, seed=4, name="049", thin=9)
+    slices = [pydicom.dcmread(p) for p in sorted(tmp_path.glob("*.dcm"))]
+    z = [float(d.ImagePositionPatient[2]) for d in slices]
+    assert len(slices) == 10 + 4
+    assert [float(d.SliceThickness) for d in slices] == pytest.approx([8.0] * 10 + [16.0] * 4)
+    # Ten slices 8 mm apart, 12 mm to the middle of the first pair, pairs 16 mm apart.
+    assert np.diff(z) == pytest.approx([8.0] * 9 + [12.0] + [16.0] * 3, abs=1e-4)
+    mean = case.hu.numpy()[:, :, 10:12].mean(-1)
+    got = slices[10].pixel_array.astype(float) - 1024
+    flips = [got.T, got.T[::-1], got.T[:, ::-1], got.T[::-1, ::-1]]
+    assert min(np.abs(g - mean).max() for g in flips) <= 0.5
+
+
+def test_the_table_names_the_slices_that_a_fracture_reaches(tmp_path):
+    seed = next(s for s in range(30) if draw_head(Draws(s), Recipe(trauma=1.0)).numbers["fracture"])
+    case = make_case(seed, subtypes=[], recipe=Recipe(trauma=1.0), **SMALL)
+    assert case.truth["head"]["fracture"] in (0.0, 1.0)
+    write_study(case, tmp_path, 0)
+    finish_folder(tmp_path, 1, {})
+    with (tmp_path / "hemorrhage_diagnosis_raw_ct.csv").open() as f:
+        marked = [int(row["Fracture_Yes_No"]) for row in csv.DictReader(f)]
+    assert [k for k, m in enumerate(marked) if m] == case.truth["fractured_slices"]
+    if case.truth["head"]["fracture"]:
+        assert 1 <= sum(marked) < 18

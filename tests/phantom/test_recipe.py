@@ -1,0 +1,98 @@
+"""Ingredients: each can be left out, and is seen where it is put in."""
+
+from dataclasses import fields, replace
+
+import pytest
+import torch
+
+from hemorrhage.phantom.bleeds import add_bleeds
+from hemorrhage.phantom.draws import Draws
+from hemorrhage.phantom.extra_axial import add_collection
+from hemorrhage.phantom.head import FAR_MM, METAL_HU, draw_head
+from hemorrhage.phantom.recipe import Recipe
+from hemorrhage.phantom.scanner import draw_scanner
+
+NOTHING = Recipe().without(*(f.name for f in fields(Recipe)))
+
+
+def test_a_name_that_is_no_ingredient_is_refused():
+    with pytest.raises(ValueError, match="no ingredient 'salt'"):
+        Recipe().without("salt")
+
+
+def test_what_is_left_out_is_zero_and_the_rest_stays():
+    left = Recipe().without("dura", "metal")
+    assert (left.dura, left.metal) == (0.0, 0.0)
+    assert replace(left, dura=1.0, metal=Recipe().metal) == Recipe()
+
+
+def test_a_head_of_nothing_has_no_contrast_but_tissue():
+    for seed in range(3):
+        head = draw_head(Draws(seed), NOTHING)
+        n = head.numbers
+        assert n["dura"] == n["sinus"] == n["vessel"] == pytest.approx(n["gray"])
+        assert n["rough_mm"] == n["rough_fine_mm"] == n["fracture"] == 0.0
+        assert float(head.fields["trauma"].min()) == FAR_MM
+        assert n["calcification"] < METAL_HU
+        assert draw_scanner(Draws(seed), recipe=NOTHING).hardening == 0.0
+
+
+def test_blows_break_and_swell_where_they_fall():
+    """The point that was hit lies on the vault, and the fracture's plane passes through it."""
+    hits = [draw_head(Draws(seed), replace(NOTHING, trauma=1.0)) for seed in range(4)]
+    assert {h.numbers["fracture"] for h in hits} == {0.0, 1.0}
+    for head in hits:
+        nearest = head.fields["trauma"].argmin()
+        assert float(head.fields["trauma"].flatten()[nearest]) < 3.0
+        assert abs(float(head.fields["depth"].flatten()[nearest])) < 5.0
+        if head.numbers["fracture"]:
+            # the plane waves by 1.5 mm for each unit of noise
+            assert abs(float(head.fields["crack"].flatten()[nearest])) < 6.0
+
+
+def test_extra_axial_blood_lies_below_the_blow():
+    near = 0
+    for seed in range(4):
+        head = draw_head(Draws(seed), replace(NOTHING, trauma=1.0))
+        bled = add_bleeds(head, ["SDH"], Draws(seed), {"SDH": 10.0})
+        inside = (bled.fields["level_SDH"] > 0) & (head.fields["depth"] > 0)
+        near += float(head.fields["trauma"][inside].min()) < 25
+    assert near >= 2
+
+
+def test_a_hole_in_the_vault_takes_bone_away():
+    whole, opened = (draw_head(Draws(5), replace(NOTHING, skull_defects=d)) for d in (0.0, 1.0))
+    vault = whole.fields["depth"] < 0
+    assert float((whole.fields["bone"] > 0)[vault].float().mean()) > float(
+        (opened.fields["bone"] > 0)[vault].float().mean()
+    )
+
+
+def test_fluid_under_the_table_keeps_the_clot_away_from_it():
+    """The clot's volume is the wanted one although fluid takes the place at the table."""
+    head = draw_head(Draws(2), NOTHING)
+    r = Recipe(mixed_clots=1.0)
+    bled = add_bleeds(head, ["SDH"], Draws(3), {"SDH": 30.0}, recipe=r)
+    assert bled.bleeds[0].fluid_mm >= 1.0
+    assert 18 <= bled.bleeds[0].fluid_hu <= 36
+
+
+def test_a_hygroma_is_no_bleed():
+    head = add_collection(draw_head(Draws(2), NOTHING), Draws(1))
+    assert head.bleeds == ()
+    assert bool((head.fields["collection"] > 0).any())
+    assert head.numbers["collection"] <= head.numbers["csf"] + 8
+
+
+def test_the_bare_head_is_the_one_before_its_bleed():
+    head = draw_head(Draws(2), NOTHING)
+    bled = add_bleeds(head, ["IPH"], Draws(3), {"IPH": 30.0})
+    assert bled.bare is head
+    assert not torch.equal(bled.fields["bx"], head.fields["bx"])
+
+
+def test_faint_blood_can_be_left_out():
+    head = draw_head(Draws(2), NOTHING)
+    for seed in range(3):
+        bled = add_bleeds(head, ["IVH"], Draws(seed), {"IVH": 1.0}, recipe=NOTHING)
+        assert bled.bleeds[0].density_hu >= head.numbers["gray"] + 15
