@@ -27,7 +27,8 @@ def read_cases(dataset_dir: str | None, datalist: str | None, fold: int | None, 
 
     Returns:
         dictionaries with "image", "label" (absolute paths) and "version" (sizes and times of the files, so that a
-        cache of them cannot outlive a change); empty where neither a folder nor a list is named.
+        cache of them cannot outlive a change), and where a list names them "patient" and "subtypes" (a label map on
+        the grid of the mask, for evaluation); empty where neither a folder nor a list is named.
 
     Raises:
         ScanError: E_NOT_FOUND, E_DATALIST or E_LEAK (one patient in two folds), naming file and cause.
@@ -47,7 +48,8 @@ def read_cases(dataset_dir: str | None, datalist: str | None, fold: int | None, 
             f"fold {fold} leaves no case to {'validate' if held_out else 'train'} with ({len(cases)} cases in all)",
             f"Give at least {FOLDS} cases, or folds of your own in a datalist.",
         )
-    return [{"image": c["image"], "label": c["label"], "version": _version(c)} for c in chosen]
+    keys = ("image", "label", "subtypes", "patient")
+    return [{**{k: c[k] for k in keys if c.get(k)}, "version": _version(c)} for c in chosen]
 
 
 def _from_folder(folder: Path) -> list[dict[str, Any]]:
@@ -69,8 +71,16 @@ def _from_folder(folder: Path) -> list[dict[str, Any]]:
         )
     if not paths:
         raise ScanError("E_DATALIST", scans, "it holds no .nii or .nii.gz file", "Check --dataset_dir.")
+    kinds = folder / "subtypes"
+    maps = {_stem(p): str(p.absolute()) for p in sorted(kinds.iterdir()) if _is_nifti(p)} if kinds.is_dir() else {}
     return [
-        {"image": str(p.absolute()), "label": str(by_name[_stem(p)].absolute()), "fold": i % FOLDS, "patient": None}
+        {
+            "image": str(p.absolute()),
+            "label": str(by_name[_stem(p)].absolute()),
+            "subtypes": maps.get(_stem(p)),
+            "fold": i % FOLDS,
+            "patient": None,
+        }
         for i, p in enumerate(paths)
     ]
 
@@ -96,7 +106,7 @@ def _from_json(path: Path, dataset_dir: str | None) -> list[dict[str, Any]]:
     cases = []
     for index, entry in enumerate(entries):
         case: dict[str, Any] = {"patient": entry.get("patient")}
-        for key in ("image", "label"):
+        for key in ("image", "label", *(["subtypes"] if "subtypes" in entry else [])):
             if key not in entry:
                 raise ScanError("E_DATALIST", path, f'case {index} has no "{key}"', "Add it.")
             case[key] = str((base / entry[key]).absolute())

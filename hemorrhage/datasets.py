@@ -76,17 +76,27 @@ class ScanDataset(Dataset):
     Args:
         data: dictionaries with at least "image" (a path) and "name" (of the result).
         transform: the preprocessing.
+        cache_dir: folder that keeps prepared scans, so that several systems can be scored on them; None keeps none.
     """
 
     def __init__(
-        self, data: Sequence[dict[str, Any]], transform: Callable[[dict[str, Any]], Any] | None = None
+        self,
+        data: Sequence[dict[str, Any]],
+        transform: Callable[[dict[str, Any]], Any] | None = None,
+        cache_dir: str | None = None,
     ) -> None:
         super().__init__(data, transform)
+        self.kept = (
+            PersistentDataset(data, transform, cache_dir, hash_transform=pickle_hashing, track_meta=True)
+            if cache_dir and transform
+            else None
+        )
 
     def _transform(self, index: int) -> dict[str, Any]:
         item = self.data[index]
         try:
-            return {"name": item.get("name", str(index)), **super()._transform(index)}
+            prepared = super()._transform(index) if self.kept is None else self.kept[index]
+            return {"name": item.get("name", str(index)), **prepared}
         except Exception as error:  # whatever it is, the other scans go on and this one is reported
             return {"name": item.get("name", str(index)), FAILURE_KEY: Failure.of(item["name"], error).to_json()}
 

@@ -6,7 +6,7 @@ import contextlib
 import csv
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from hemorrhage.errors import ScanError, scan_error_in
 from hemorrhage.files import sha256_of, write_atomically
 from hemorrhage.scans import find_scans
 
-__all__ = ["FINDINGS", "check_input", "finish_run", "pending_scans", "read_findings", "run_engine"]
+__all__ = ["FINDINGS", "check_input", "finish_run", "pending_scans", "read_findings", "run_engine", "run_step"]
 
 FINDINGS = "findings.json"
 
@@ -127,6 +127,19 @@ def run_engine(engine: Workflow) -> None:
     """
     with _clean_exit():
         engine.run()
+
+
+def run_step(step: Callable[[], object]) -> None:
+    """Call what is no engine, such as the training of a method without a network; refusals as in :func:`run_engine`.
+
+    Args:
+        step: called without arguments; a config makes one with ``_mode_: callable``.
+
+    Raises:
+        SystemExit: with the status of the error, after printing its line.
+    """
+    with _clean_exit():
+        step()
 
 
 def _has_result(folder: Path, source: Path) -> bool:

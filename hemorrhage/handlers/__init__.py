@@ -8,8 +8,9 @@ from hemorrhage.handlers.plateau import StopOnPlateau
 from hemorrhage.handlers.progress import ScanProgress
 from hemorrhage.handlers.reseed import ReseedEveryEpoch
 from hemorrhage.handlers.scan_writer import ScanWriter
+from hemorrhage.handlers.score_writer import ScoreWriter
 from hemorrhage.handlers.shared import Shared
-from hemorrhage.handlers.volume_error import VolumeError
+from hemorrhage.handlers.stages import Stages
 
 __all__ = [
     "BestWeights",
@@ -19,9 +20,10 @@ __all__ = [
     "ReseedEveryEpoch",
     "ScanProgress",
     "ScanWriter",
+    "ScoreWriter",
     "Shared",
+    "Stages",
     "StopAfter",
     "StopOnBadLoss",
     "StopOnPlateau",
-    "VolumeError",
 ]

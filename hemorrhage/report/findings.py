@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from hemorrhage.geometry import voxel_sizes_mm, voxel_volume_ml
 
-__all__ = ["VOLUME_THRESHOLDS", "Component", "Measurements", "measure"]
+__all__ = ["VOLUME_THRESHOLDS", "Component", "Measurements", "measure", "peak_score"]
 
 # Volumes at these probabilities beside the reported one show how much it hangs on the threshold.
 VOLUME_THRESHOLDS = (0.3, 0.5, 0.7)
@@ -64,8 +64,17 @@ class Measurements:
         return {**record, "number_of_components": len(self.components), "largest_component_ml": largest}
 
 
-def _scan_score(probability: np.ndarray, affine: np.ndarray) -> float:
-    size = np.maximum(1, np.round(_SCORE_WINDOW_MM / voxel_sizes_mm(affine))).astype(int)
+def peak_score(probability: np.ndarray, spacing_mm: Sequence[float] | np.ndarray) -> float:
+    """Largest probability after averaging over a cube of 5 mm, or over a square for a single slice.
+
+    Args:
+        probability: (I, J, K) or (I, J).
+        spacing_mm: distance between voxels along each axis; an axis of thicker voxels is not averaged.
+
+    Returns:
+        0 to 1; 0 where nothing is above 0.
+    """
+    size = np.maximum(1, np.round(_SCORE_WINDOW_MM / np.asarray(spacing_mm, dtype=np.float64))).astype(int)
     where = np.argwhere(probability > 0)
     if not where.size:
         return 0.0
@@ -145,6 +154,6 @@ def measure(
         volume_right_ml=total - left if sides_known else None,
         side=_side(left, total) if sides_known or total == 0 else "unknown",
         volume_ml_at={f"{t:g}": float(np.count_nonzero(probability >= t) * one_ml) for t in VOLUME_THRESHOLDS},
-        scan_score=_scan_score(probability, affine),
+        scan_score=peak_score(probability, voxel_sizes_mm(affine)),
         components=tuple(_components(mask, hu, probability, affine)),
     )

@@ -14,9 +14,9 @@ from skimage.transform import resize
 from hemorrhage.geometry import voxel_sizes_mm
 from hemorrhage.subtypes import ANY
 
-__all__ = ["montage_slices", "save_montage"]
+__all__ = ["BRAIN_WINDOW", "head_window", "montage_slices", "radiological", "save_montage"]
 
-_BRAIN_WINDOW = (0.0, 80.0)  # level 40, width 80: what a reader sets for acute blood
+BRAIN_WINDOW = (0.0, 80.0)  # level 40, width 80: what a reader sets for acute blood
 _PIXELS = 256
 _MARGIN_MM = 25.0  # skull and scalp around the brain
 _BRAIN_COLOR = (0.2, 0.75, 1.0)
@@ -42,7 +42,7 @@ def montage_slices(mask: np.ndarray, brain: np.ndarray, most: int) -> list[int]:
     return [int(k) for k in np.unique(chosen)]
 
 
-def _radiological(volume: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def radiological(volume: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(rows from anterior, columns from the patient's right, slices from inferior) and the voxel edges in mm."""
     start = nib.orientations.io_orientation(affine)
     wanted = nib.orientations.axcodes2ornt(("P", "L", "S"))
@@ -51,7 +51,7 @@ def _radiological(volume: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, n
     return turned, edges[[1, 0, 2]]
 
 
-def _head(inside: np.ndarray, edges: np.ndarray) -> tuple[slice, slice]:
+def head_window(inside: np.ndarray, edges: np.ndarray) -> tuple[slice, slice]:
     """Rows and columns of the brain with a margin; the air around a head says nothing."""
     if not inside.any():
         return slice(None), slice(None)
@@ -85,10 +85,10 @@ def save_montage(
         most: how many slices at the most.
         sides_known: whether the affine can tell left from right; if not, both letters are question marks.
     """
-    scan, edges = _radiological(hu, affine)
-    blood, _ = _radiological(mask, affine)
-    inside, _ = _radiological(brain, affine)
-    window = _head((inside > 0) | (blood > 0), edges)
+    scan, edges = radiological(hu, affine)
+    blood, _ = radiological(mask, affine)
+    inside, _ = radiological(brain, affine)
+    window = head_window((inside > 0) | (blood > 0), edges)
     scan, blood, inside = scan[window], blood[window], inside[window]
     slices = montage_slices(blood, inside, most)
     columns = min(5, len(slices))
@@ -100,7 +100,7 @@ def save_montage(
     axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for axis in axes:
         axis.set_axis_off()
-    low, high = _BRAIN_WINDOW
+    low, high = BRAIN_WINDOW
     color = np.array(ANY.rgb) / 255
     for axis, k in zip(axes, slices, strict=False):
         gray = resize(np.clip((scan[:, :, k] - low) / (high - low), 0, 1), shape, order=1, anti_aliasing=True)

@@ -30,6 +30,13 @@ def test_patients_with_many_scans_weigh_more():
     assert rows == (2.0, 6.0)
 
 
+def test_several_statistics_at_once_are_those_one_by_one():
+    values = np.random.default_rng(0).normal(size=(30, 1))
+    low, high = bootstrap_interval(values, lambda v: np.array([v.mean(), np.median(v)]), runs=200)
+    for n, statistic in enumerate((np.mean, np.median)):
+        assert (low[n], high[n]) == bootstrap_interval(values, statistic, runs=200)
+
+
 def test_the_same_seed_gives_the_same_interval():
     values = np.random.default_rng(0).normal(size=(20, 1))
     assert bootstrap_interval(values, np.mean) == bootstrap_interval(values, np.mean)
