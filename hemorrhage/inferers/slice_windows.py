@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from monai.inferers import Inferer
+from monai.utils import convert_to_dst_type
 from torch.nn import functional
 
 __all__ = ["SliceWindowInferer", "occupied_windows", "window_starts"]
@@ -90,13 +91,17 @@ class SliceWindowInferer(Inferer):
         Args:
             inputs: (B, C, I, J, K), slices along the last axis, neighboring slices as channels, 0 outside the brain.
             network: (b, C, i, j) to logits as :class:`hemorrhage.networks.PatchFCN` gives them.
+            args: passed on to the network.
+            kwargs: passed on to the network.
 
         Returns:
             (B, N + 1, I, J, K) probabilities; with a patch branch a dictionary of these as "pixels" and of
             (B, judged, K) highest probabilities of each slice's windows as "patches".
         """
-        scans = [self._one(scan, network, *args, **kwargs) for scan in torch.as_tensor(inputs)]
-        pixels = torch.stack([p for p, _ in scans])
+        plain = inputs.as_subclass(torch.Tensor)
+        scans = [self._one(scan, network, *args, **kwargs) for scan in plain]
+        # With the meta data of the input, which ``Invertd`` looks for.
+        pixels, *_ = convert_to_dst_type(torch.stack([p for p, _ in scans]), inputs)
         if scans[0][1] is None:
             return pixels
         return {"pixels": pixels, "patches": torch.stack([patches for _, patches in scans if patches is not None])}
@@ -104,7 +109,7 @@ class SliceWindowInferer(Inferer):
     def _one(
         self, scan: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        slices = scan.as_subclass(torch.Tensor).permute(3, 0, 1, 2)
+        slices = scan.permute(3, 0, 1, 2)
         height, width = slices.shape[2:]
         size = (height, width) if self.window is None else (self.window, self.window)
         slices = functional.pad(slices, (0, max(0, size[1] - width), 0, max(0, size[0] - height)))

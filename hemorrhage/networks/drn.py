@@ -1,7 +1,7 @@
 """Dilated residual networks of type D: a classifier's backbone whose features keep an eighth of the resolution.
 
-Yu, Koltun and Funkhouser, "Dilated Residual Networks" (CVPR 2017), type D, layer for layer without the classifier. MONAI
-has no network with these dilations.
+Yu, Koltun and Funkhouser, "Dilated Residual Networks" (CVPR 2017), type D, layer for layer without the classifier.
+MONAI has no network with these dilations.
 """
 
 from __future__ import annotations
@@ -137,7 +137,10 @@ def _residual_level(
     outputs = channels * block.expansion  # type: ignore[attr-defined]
     shortcut = None
     if stride != 1 or inputs != outputs:
-        shortcut = nn.Sequential(_conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
+        # A 1x1 convolution with a stride reads every other pixel alone. Done in two steps, because torch 2.13 with few
+        # channels in channels_last writes beyond its memory in the one step's gradient on a processor.
+        every = nn.MaxPool2d(1, stride) if stride != 1 else nn.Identity()
+        shortcut = nn.Sequential(every, _conv(inputs, outputs, 1), nn.BatchNorm2d(outputs))
     layers = [block(inputs, channels, stride, dilation, shortcut)]
     layers += [block(outputs, channels, 1, dilation, None) for _ in range(1, count)]
     return nn.Sequential(*layers), outputs

@@ -17,9 +17,9 @@ _BACKBONES = {"drn_d_22": drn.drn_d_22, "drn_d_38": drn.drn_d_38, "drn_d_54": dr
 class PatchFCN(nn.Module):
     """Kuo et al. 2018 (arXiv:1806.03265) and 2019 (PNAS 116:22737), every variant by its arguments.
 
-    The pixel head answers N + 1 exclusive classes, background first. The patch branch (convolution, batch normalization,
-    ReLU, convolution, global average; 2019, "Implementation details") answers "no" and "yes" for any hemorrhage, and,
-    with several classes, for each of them, independently: 2 outputs for one class and 2 (N + 1) for more.
+    The pixel head answers N + 1 exclusive classes, background first. The patch branch (convolution, batch
+    normalization, ReLU, convolution, global average; 2019, "Implementation details") answers "no" and "yes" for any
+    hemorrhage, and, with several classes, for each of them, independently: 2 outputs for one class, 2 (N + 1) for more.
 
     Args:
         classes: N, 1 for any hemorrhage or the number of subtypes.
