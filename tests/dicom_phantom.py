@@ -122,7 +122,7 @@ def series(
 
 
 def write(folder: Path, datasets: Sequence[Dataset], name: str = "IM{:04d}.dcm", **options: object) -> Path:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for k, dataset in enumerate(datasets):
         path = folder / name.format(k)
         pydicom.dcmwrite(path, dataset, enforce_file_format=True, **options)

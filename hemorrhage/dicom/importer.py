@@ -68,12 +68,13 @@ def import_series(folder: str | Path, *, series_uid: str | None = None, min_slic
         return _import_series(folder, series_uid, min_slices)
     except MemoryError as fault:
         raise ScanError(
-            "E_BOMB", folder, "its import needs more memory than there is", "Check the files.", EXIT_RESOURCE
+            "E_BOMB", _shown(folder), "its import needs more memory than there is", "Check the files.", EXIT_RESOURCE
         ) from fault
 
 
 def _import_series(folder: Path, series_uid: str | None, min_slices: int) -> ImportedSeries:
     headers, warnings = read_headers(folder)
+    folder = _shown(folder)
     chosen, skipped = choose_series(headers, series_uid, folder)
     slices, copies = drop_copies([s for header in chosen for s in slices_of(header)])
     warnings += skipped + copies
@@ -118,6 +119,11 @@ def _import_series(folder: Path, series_uid: str | None, min_slices: int) -> Imp
     )
     source = {"format": "DICOM", "shape": [first.columns, first.rows, len(slices)], **slice_map.as_source()}
     return ImportedSeries(Volume(slice_map.resample(hu), affine, tuple(warnings), source), slice_map)
+
+
+def _shown(folder: Path) -> Path:
+    """What errors call the folder: files are named relative to it, and where it lies is nobody's business."""
+    return Path(folder.name) if folder.name else folder
 
 
 def _refuse_mixed_geometry(slices: Sequence[Slice]) -> None:

@@ -70,12 +70,12 @@ def import_series_isolated(
             )
         except subprocess.TimeoutExpired as fault:
             raise ScanError(
-                "E_BOMB", folder, f"its import did not end within {seconds:g} s", "Check the files.", EXIT_RESOURCE
+                "E_BOMB", folder.name, f"its import did not end within {seconds:g} s", "Check the files.", EXIT_RESOURCE
             ) from fault
         if not Path(scratch, _RESULT).is_file():
             raise ScanError(
                 "E_FILE_UNREADABLE",
-                folder,
+                folder.name,
                 f"a decoder failed without a word (status {done.returncode})",
                 "Export the series again, uncompressed.",
             )
@@ -113,7 +113,9 @@ def _child(order: dict[str, Any]) -> None:
         result = _as_record(error)
     except OSError as fault:
         cause = f"the system refuses to go on ({fault.strerror})"
-        result = _as_record(ScanError("E_SYSTEM", order["folder"], cause, "Check disk and rights.", EXIT_RESOURCE))
+        result = _as_record(
+            ScanError("E_SYSTEM", Path(order["folder"]).name, cause, "Check disk and rights.", EXIT_RESOURCE)
+        )
     part = scratch / (_RESULT + ".part")
     part.write_text(json.dumps(result))
     part.rename(scratch / _RESULT)

@@ -126,7 +126,7 @@ def read_headers(folder: Path) -> tuple[list[FileHeader], list[ScanWarning]]:
             raise ScanError("E_FILE_UNREADABLE", name, f"{size} bytes that are not DICOM; a slice may be lost", _AGAIN)
     if not headers:
         cause = f"none of its {len(paths)} files is DICOM" if paths else "it holds no file"
-        raise ScanError("E_NO_DICOM", folder, cause, "Name the folder with the slices.")
+        raise ScanError("E_NO_DICOM", folder.name or folder, cause, "Name the folder with the slices.")
     bare = [h.name for h in headers if not h.has_preamble]
     if not bare:
         return headers, []

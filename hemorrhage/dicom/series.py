@@ -12,13 +12,14 @@ from hemorrhage.dicom.headers import Slice
 from hemorrhage.dicom.scan_folder import FileHeader
 from hemorrhage.errors import ScanError, ScanWarning, printable
 
-__all__ = ["choose_series", "drop_copies", "refuse_mixtures"]
+__all__ = ["choose_series", "drop_copies", "refuse_mixtures", "series_uids"]
 
 _CT_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.2": "CT image",
     "1.2.840.10008.5.1.4.1.1.2.1": "enhanced CT image",
     "1.2.840.10008.5.1.4.1.1.2.2": "legacy converted enhanced CT image",
 }
+_CHOOSE = "Pass one of them as --series_uid (import_dicom.py: --series)."
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _MODALITY = re.compile(r"[A-Z]{2,12}")
 
@@ -54,17 +55,29 @@ def choose_series(
             "E_NO_SERIES",
             folder,
             f"it has no CT series {series_uid}, but {_listing(series)}",
-            "Pass one of these as --series_uid.",
+            _CHOOSE,
         )
     if series_uid is None and len(series) > 1:
         raise ScanError(
-            "E_CHOOSE", folder, f"{len(series)} CT series: {_listing(series)}", "Pass one of them as --series_uid."
+            "E_CHOOSE",
+            folder,
+            f"{len(series)} CT series: {_listing(series)}",
+            _CHOOSE,
         )
     chosen = series[series_uid or next(iter(series))]
     if not skipped:
         return chosen, []
     text = f"Left out beside the CT slices: {listed}."
     return chosen, [ScanWarning("W_SKIPPED", text, numbers={"files": sum(skipped.values())})]
+
+
+def series_uids(headers: Sequence[FileHeader]) -> list[str]:
+    """SeriesInstanceUID of each CT series, in the order of their text.
+
+    Raises:
+        ScanError: ``E_UID``, ``E_TAG_MISSING`` or ``E_FILE_UNREADABLE`` for a file that names none.
+    """
+    return sorted({_series_uid(header) for header in headers if _kind(header) == "CT"})
 
 
 def _kind(header: FileHeader) -> str:
