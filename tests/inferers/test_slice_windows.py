@@ -38,7 +38,9 @@ def test_seven_windows_a_side_as_in_the_paper():
     assert window_starts(512, 240, 3.0) == [0, 45, 91, 136, 181, 227, 272]
 
 
-@pytest.mark.parametrize(("length", "window", "beta"), [(512, 80, 3.0), (258, 144, 2.0), (241, 240, 3.0), (100, 48, 1.2)])
+@pytest.mark.parametrize(
+    ("length", "window", "beta"), [(512, 80, 3.0), (258, 144, 2.0), (241, 240, 3.0), (100, 48, 1.2)]
+)
 def test_windows_reach_both_edges_evenly(length, window, beta):
     starts = window_starts(length, window, beta)
     assert starts[0] == 0
