@@ -19,9 +19,27 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from hemorrhage.evaluation.compare import (
+    common_scans,
+    dice_by_combination,
+    dice_table,
+    paired_differences,
+    read_runs,
+    volume_table,
+)
+from hemorrhage.evaluation.finish import overlay_of
+from hemorrhage.report.comparison_page import comparison_figures
+from hemorrhage.report.run_page import scans_to_show
+
 ROOT = Path(__file__).resolve().parents[1]
+DOC, IMAGES = ROOT / "docs/deepbleed.md", ROOT / "docs/images"
+BEGIN, END = "<!-- made by benchmarks/deepbleed_family.py -->", "<!-- end -->"
 SPACING_MM = 3.0  # 64^3 for the whole head: the blocks of 64 and 32 voxels of 1.5 mm become 32 and 16
-EPOCHS = 4
+EPOCHS = 3
 IN_PLANE = 160
 # A block of 16 voxels ends in a single voxel, which instance normalization has nothing to divide by.
 NORM = {"network_def#norm": "['group', {'num_groups': 4}]", "network_def#width": "8"}
@@ -74,7 +92,7 @@ def train(work: Path, name: str) -> None:
             "batch_size": "1",
             "learning_rate": "1.5e-3",
             "max_epochs": str(EPOCHS),
-            "val_interval": "2",
+            "val_interval": str(EPOCHS + 1),  # the last weights are scored: no choice among them
             "resume": "True",
             "train#dataset#cache_dir": cache,
             "validate#dataset#cache_dir": cache,
@@ -85,19 +103,117 @@ def train(work: Path, name: str) -> None:
 
 def score(work: Path, name: str) -> None:
     overlays, values = SYSTEMS[name]
+    last = work / name / "last.pt"
+    weights = last if last.exists() else work / name / "model.pt"
     bundle(
         work,
         ["train", *overlays, "evaluate"],
         {
             **values,
             "datalist": str(work / "set/test.json"),
-            "checkpoint": str(work / name / "model.pt"),
+            "checkpoint": str(weights),
             "output_dir": str(work / "scores" / name),
             "spacing_mm": str(SPACING_MM),
             "name": NAMES[name],
             "cache_dir": str(work / "cache_test"),
         },
     )
+
+
+def row(*cells: object) -> str:
+    return "| " + " | ".join(str(c) for c in cells) + " |"
+
+
+def table(head: list[str], rows: list[str]) -> list[str]:
+    return [row(*head), row(*["---"] * len(head)), *rows, ""]
+
+
+def budget(work: Path, name: str) -> str:
+    """What a system was trained with, as far as its folder tells."""
+    note = work / name / "training.json"
+    minutes = f"{json.loads(note.read_text())['processor_seconds'] / 60:.1f}" if note.exists() else "-"
+    curves = work / name / "curves.csv"
+    epochs = len(pd.read_csv(curves)) if curves.exists() else "-"
+    return row(NAMES[name], epochs, minutes)
+
+
+def markdown(work: Path, done: list[str]) -> list[str]:
+    """Tables 1 to 3 and the differences to the first system."""
+    scans = common_scans(read_runs([work / "scores" / name for name in done]))
+    dice, volume = dice_table(scans), volume_table(scans)
+    parts = dice_by_combination(scans)
+    kinds = list(dict.fromkeys(parts["combination"]))
+    cells = {(r["model"], r["combination"]): r for r in parts.to_dict("records")}
+    counts = {k: max(r["scans"] for (_, c), r in cells.items() if c == k) for k in kinds}
+    lines = ["**Table 1.** Dice on the held-out phantoms; mean with its 95 % interval.", ""]
+    lines += table(
+        ["model", "mean", "SD", "median", "min", "max", "failed"],
+        [
+            row(m, f"{r['mean']:.3f} ({r['mean low']:.3f} to {r['mean high']:.3f})", f"{r['SD']:.3f}",
+                f"{r['median']:.3f}", f"{r['min']:.3f}", f"{r['max']:.3f}", f"{100 * r['failed']:.0f} %")
+            for m, r in dice.iterrows()
+        ],
+    )  # fmt: skip
+    lines += ["**Table 2.** Mean Dice (SD) by combination; number of heads in the heading.", ""]
+    lines += table(
+        ["model", *(f"{k} ({counts[k]})" for k in kinds)],
+        [row(m, *(f"{cells[m, k]['mean']:.3f} ({cells[m, k]['SD']:.3f})" for k in kinds)) for m in scans],
+    )
+    lines += ["**Table 3.** Volumes; differences are automatic minus true.", ""]
+    lines += table(
+        ["model", "r", "concordance", "RMSE mL", "within 5 mL", "mean difference mL"],
+        [
+            row(m, f"{r['r']:.2f}", f"{r['ccc']:.2f}", f"{r['RMSE mL']:.1f}", f"{100 * r['within 5 mL']:.0f} %",
+                f"{r['bias mL']:.1f} ({r['bias low']:.1f} to {r['bias high']:.1f})")
+            for m, r in volume.iterrows()
+        ],
+    )  # fmt: skip
+    if len(done) > 1:
+        found = paired_differences(scans)
+        lines += [f"**Paired.** Dice minus that of {NAMES[done[0]]} on the same heads.", ""]
+        lines += table(
+            ["model", "difference", "better on"],
+            [
+                row(r["model"], f"{r['difference']:+.3f} ({r['low']:+.3f} to {r['high']:+.3f})",
+                    f"{100 * r['better on']:.0f} %")
+                for r in found[found["measure"] == "dice"].to_dict("records")
+            ],
+        )  # fmt: skip
+    lines += ["**Budget.**", ""]
+    lines += table(["model", "epochs of 66 heads", "processor minutes"], [budget(work, name) for name in done])
+    return lines
+
+
+def figures(work: Path, done: list[str]) -> list[str]:
+    scans = common_scans(read_runs([work / "scores" / name for name in done]))
+    made = comparison_figures(scans)
+    keep = {"boxes": made["boxes"], "scatter": made["scatter_0"], "bland_altman": made["bland_altman_0"]}
+    cases = {c["name"]: c for c in test_cases(work)}
+    for why, name in scans_to_show(scans[NAMES[done[0]]], worst=1):
+        title = f"{NAMES[done[0]]}, {why}"
+        keep[why.replace(" ", "_")] = overlay_of(work / "scores" / done[0], cases[name], title, 0.0)
+    lines = []
+    for name, png in keep.items():
+        (IMAGES / f"deepbleed_{name}.png").write_bytes(png)
+        lines += [f"![{name.replace('_', ' ')}](images/deepbleed_{name}.png)", ""]
+    return lines
+
+
+def test_cases(work: Path) -> list[dict[str, str]]:
+    entries = json.loads((work / "set/test.json").read_text())["training"]
+    paths = {k: {e["patient"]: str(work / "set" / e[k]) for e in entries} for k in ("image", "label")}
+    return [{"name": e["patient"], **{k: paths[k][e["patient"]] for k in paths}} for e in entries]
+
+
+def tables(work: Path, names: list[str]) -> None:
+    """Write tables and figures of the systems that have scores into docs/deepbleed.md, between its two marks."""
+    done = [name for name in names if (work / "scores" / name / "scans.csv").exists()]
+    if not done:
+        sys.exit("no system has scores yet")
+    text = DOC.read_text(encoding="utf-8")
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    made = [BEGIN, "", *markdown(work, done), *figures(work, done), END]
+    DOC.write_text(before + "\n".join(made) + after, encoding="utf-8")
 
 
 def main() -> None:
@@ -114,6 +230,8 @@ def main() -> None:
         if options.stage in (None, stage):
             for name in options.only:
                 step(work, name)
+    if options.stage in (None, "tables"):
+        tables(work, options.only)
 
 
 if __name__ == "__main__":

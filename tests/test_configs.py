@@ -28,6 +28,18 @@ TINY = {
 }
 
 
+# Each overlay of a system, with the values that make it as small as the others.
+SYSTEMS = {
+    "vnet64": {"network_def#width": 2, "network_def#norm": "batch", "block": 16, "blocks_per_case": 2},
+    "vnet32": {"network_def#width": 2, "network_def#norm": "batch", "block": 16, "blocks_per_case": 4},
+    "vnet2d": {"network_def#width": 2, "in_plane": 32, "slices_per_case": 2},
+    "segresnet": {"network_def#init_filters": 8},
+    "dynunet": {"network_def#filters": [2, 2, 2, 2, 2]},
+    "thresholds": {},
+    "forest": {"network_def#trees": 3, "network_def#depth": 4},
+}
+
+
 def config(*names):
     paths = [str(ROOT / "configs" / f"{name}.yaml") for name in names]
     return paths[0] if len(paths) == 1 else paths
@@ -49,8 +61,8 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def test_every_config_is_run_here():
-    shipped = {p.stem for p in (ROOT / "configs").glob("*.yaml")}
-    assert shipped == {"inference", "train", "evaluate", "multi_gpu_train"}
+    shipped = {p.stem for p in (ROOT / "configs").glob("*.yaml") if not p.stem.startswith("patchfcn")}
+    assert shipped == {"inference", "train", "evaluate", "multi_gpu_train", *SYSTEMS}
 
 
 @pytest.mark.parametrize(("name", "kind"), [("inference", "infer"), ("train", "train")])
@@ -62,18 +74,20 @@ def test_properties_are_complete(name, kind, elsewhere):
 
 def test_shared_blocks_are_equal():
     train, inference = (yaml.safe_load((ROOT / f"configs/{n}.yaml").read_text()) for n in ("train", "inference"))
-    for key in ("network_def", "network", "bundle_root", "template", "spacing_mm", "precision", "device"):
+    shared = ("network_def", "network", "bundle_root", "template", "to_network", "spacing_mm", "precision", "device")
+    for key in shared:
         assert train[key] == inference[key], key
     for key in ("threshold", "smallest_bleed_mm3"):
         assert yaml.safe_load((ROOT / "configs/evaluate.yaml").read_text())[key] == inference[key], key
-    alone = [step for step in [*train["prepare"], *train["normalize"]] if step["keys"] == "image"]
+    steps = [step for step in [*train["prepare"], *train["normalize"]] if step != "@to_network"]
+    alone = [step for step in steps if step["keys"] == "image"]
     assert len(alone) == 4
     for step in alone:
         if step["_target_"] == "LoadImaged":  # training reads files that were prepared: no choice of series
             step["reader"].update(series_uid="@series_uid", assume_ras="@assume_ras")
         assert step in inference["preprocessing"]["transforms"]
-    rigid = next(s for s in inference["preprocessing"]["transforms"] if s["_target_"].endswith("RigidToTemplated"))
-    assert rigid["spacing_mm"] == "@spacing_mm"
+    assert "@to_network" in inference["preprocessing"]["transforms"]
+    assert "@to_network" in train["prepare"]
 
 
 def test_metadata_is_one_file_and_names_the_versions_installed():
@@ -223,12 +237,64 @@ def test_training_and_evaluation_on_files(study, elsewhere):
         fold=0,
         **overrides,
     )
-    rows = pd.read_csv(elsewhere / "scores/val_volume_error_raw.csv", sep=None, engine="python")
-    assert len(rows) == 2  # six patients, five folds: the first and the sixth
+    rows = pd.read_csv(elsewhere / "scores/scans.csv", dtype={"name": str}).set_index("name")
+    assert sorted(rows.index) == ["049", "054"]  # six patients, five folds: the first and the sixth
     # The untrained network marks nothing: the error of the bleeding case is its whole volume, that of the other none.
-    errors = rows.iloc[:, 1].astype(float).sort_values().tolist()
     truth = nib.load(study / "masks/049.nii.gz")
-    assert errors[0] == pytest.approx(-truth.get_fdata().sum() * 1.5 * 1.5 * 5 / 1000, rel=0.02)
+    assert rows.loc["049", "difference_ml"] == pytest.approx(-truth.get_fdata().sum() * 1.5 * 1.5 * 5 / 1000, rel=0.02)
+    assert rows.loc["054", "difference_ml"] == 0.0
+    assert rows.loc["049", "hd95_mm"] == np.inf
+    assert {"slices.csv", "summary.csv", "index.html", "figures", "run.json"} <= {
+        p.name for p in (elsewhere / "scores").iterdir()
+    }
+
+    # What is scored is kept; what is missing is scored; other weights are refused.
+    kept = elsewhere / "scores/scans/049/scores.json"
+    before = kept.stat().st_mtime_ns
+    (elsewhere / "scores/scans/054/scores.json").unlink()
+    arguments = {"dataset_dir": str(study), "output_dir": "scores", "fold": 0, "bootstrap_runs": 50, **overrides}
+    run_bundle(config_file=config("train", "evaluate"), checkpoint="run/model.pt", **arguments)
+    assert kept.stat().st_mtime_ns == before
+    assert (elsewhere / "scores/scans/054/scores.json").exists()
+    kept.unlink()
+    torch.save(VNet(width=2, norm="instance").state_dict(), elsewhere / "other.pt")
+    with pytest.raises(SystemExit):
+        run_bundle(config_file=config("train", "evaluate"), checkpoint="other.pt", **arguments)
+
+
+@pytest.mark.parametrize("name", list(SYSTEMS))
+def test_every_system_trains_scores_and_reads_scans(name, study, elsewhere):
+    small = {"device": SMALL["device"], "spacing_mm": SMALL["spacing_mm"], **SYSTEMS[name]}
+    training = {"cases_per_epoch": 2, "batch_size": 1, "max_epochs": 1, "validate#phantoms#length": 1}
+    run_bundle(config_file=config("train", name), dataset_dir=str(study), output_dir="run", **training, **small)
+    arguments = {"checkpoint": "run/model.pt", **small}
+    run_bundle(
+        config_file=config("train", name, "evaluate"),
+        dataset_dir=str(study),
+        fold=0,
+        output_dir="scores",
+        bootstrap_runs=20,
+        **arguments,
+    )
+    assert len(pd.read_csv(elsewhere / "scores/scans.csv")) == 2
+    (elsewhere / "scans").mkdir()
+    (elsewhere / "scans/a.nii.gz").symlink_to(study / "ct_scans/049.nii.gz")
+    run_bundle(config_file=config("inference", name), dataset_dir="scans", output_dir="out", **arguments)
+    findings = json.loads((elsewhere / "out/a/findings.json").read_text())["findings"]
+    assert (findings["derived"]["volume_ml_by_compartment"] is None) == (name == "vnet2d")
+    assert (elsewhere / "out/a/report.html").exists()
+    scan, mask = (nib.load(p) for p in (study / "ct_scans/049.nii.gz", elsewhere / "out/a/hemorrhage.nii.gz"))
+    assert mask.shape == scan.shape
+    assert np.allclose(mask.affine, scan.affine, atol=1e-4)
+
+
+def test_a_2d_segresnet_is_two_overlays(study, elsewhere):
+    run_bundle(
+        config_file=config("train", "vnet2d", "segresnet"), dataset_dir=str(study), output_dir="run",
+        cases_per_epoch=1, batch_size=1, max_epochs=1, in_plane=32, slices_per_case=2, device=SMALL["device"],
+        **{"network_def#init_filters": 8, "network_def#spatial_dims": 2},
+    )  # fmt: skip
+    assert (elsewhere / "run/model.pt").exists()
 
 
 def test_several_processes_train_together(tmp_path):

@@ -20,7 +20,7 @@ from hemorrhage.reader import HeadCTReader
 from hemorrhage.report.case_overlay import case_overlay
 from hemorrhage.report.run_page import figures_of, run_page, save_figures
 
-__all__ = ["finish_evaluation", "tables_of"]
+__all__ = ["finish_evaluation", "overlay_of", "tables_of"]
 
 
 def tables_of(output_dir: Path, cases: Sequence[Mapping[str, Any]]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -41,7 +41,15 @@ def tables_of(output_dir: Path, cases: Sequence[Mapping[str, Any]]) -> tuple[pd.
     return pd.DataFrame(rows), pd.DataFrame(slices)
 
 
-def _overlay(output_dir: Path, case: Mapping[str, Any], title: str, hu_offset: float) -> bytes:
+def overlay_of(output_dir: Path, case: Mapping[str, Any], title: str, hu_offset: float) -> bytes:
+    """PNG of a scan with what was found, missed and invented.
+
+    Args:
+        output_dir: folder of the evaluation.
+        case: with "name", "image" and "label".
+        title: above the slices.
+        hu_offset: as for reading.
+    """
     reader = HeadCTReader(min_slices=1, hu_offset=hu_offset)
     hu, _ = reader.get_data(reader.read(case["image"]))
     label: Any = nib.load(case["label"])
@@ -85,7 +93,7 @@ def finish_evaluation(
         by_name = {case["name"]: case for case in named}
 
         def overlay(name: str, title: str) -> bytes:
-            return _overlay(out, by_name[name], title, hu_offset)
+            return overlay_of(out, by_name[name], title, hu_offset)
 
         page = run_page(run, rows, summary, figures, overlay, failures, bootstrap_runs)
         write_atomically(out / "index.html", lambda p: p.write_text(page, encoding="utf-8"))

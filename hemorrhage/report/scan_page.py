@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,5 +123,5 @@ def write_scan_pages(output_dir: str) -> None:
         findings = read_findings(path.parent)
         if findings is None or (page.exists() and page.stat().st_mtime_ns >= path.stat().st_mtime_ns):
             continue
-        html = scan_page(findings, picture.read_bytes() if picture.exists() else None)
-        write_atomically(page, lambda p, text=html: p.write_text(text, encoding="utf-8"))
+        html = scan_page(findings, picture.read_bytes() if picture.exists() else None).encode()
+        write_atomically(page, partial(Path.write_bytes, data=html))
