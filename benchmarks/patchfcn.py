@@ -1,10 +1,11 @@
 """PatchFCN's variants on phantoms: made, trained for a stated budget, scored and tabled by one command.
 
-    python benchmarks/patchfcn.py OUT [--scans 120] [--steps 320]
+    python benchmarks/patchfcn.py OUT [--scans 100] [--training-scans 20] [--steps 240]
 
-Writes OUT/test (the scans, half of them without blood), a folder a training, OUT/scores.json and OUT/table.md. What is
-there is kept, so that a stopped run goes on. Everything is small: DRN-22 of an eighth of its width at 0.9 mm pixels,
-batches of 8 crops of 128 pixels; the figures compare variants with each other and say nothing about the papers' size.
+Writes OUT/scans (half of them without blood; the last ones are trained on), a folder a training, OUT/scores.jsonl and
+OUT/table.md. What is there is kept, so that a stopped run goes on. Everything is small: DRN-22 of an eighth of its
+width at 0.9 mm pixels, batches of 8 crops of 128 pixels; the figures compare variants with each other and say nothing
+about the papers' size.
 """
 
 from __future__ import annotations
@@ -26,8 +27,7 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from hemorrhage.errors import ScanError  # noqa: E402 - the package is found by the line above
-from hemorrhage.inferers import SliceWindowInferer  # noqa: E402
+from hemorrhage.inferers import SliceWindowInferer  # noqa: E402 - the package is found by the line above
 from hemorrhage.metrics.detection import auc_interval, average_precision, operating_point, roc_auc  # noqa: E402
 from hemorrhage.metrics.intervals import bootstrap_interval  # noqa: E402
 from hemorrhage.metrics.pixel_precision import pooled_dice, precision_of_histogram, score_histogram  # noqa: E402
@@ -41,8 +41,7 @@ WINDOW, BATCH, SEED = 128, 8, 900_000
 SMALL = {"network_def#width": 0.125, "window": WINDOW, "device": "$torch.device('cpu')"}
 TRAINING = {
     **SMALL,
-    "heads": 60,
-    "validation_heads": 2,
+    "fold": 0,
     "val_interval": 1000,  # the test scans are the only judge
     "crop_margin": 1.25,
 }
@@ -76,6 +75,16 @@ def make_scans(folder: Path, count: int) -> None:
     finish_folder(folder, count, {"seed": SEED, "spacing": [0.9, 0.9, 5.0]})
 
 
+def write_datalist(out: Path, scans: int, training_scans: int) -> None:
+    """Fold 0 is scored, fold 1 is trained on; labels are maps of subtypes."""
+    cases = [
+        {"image": f"scans/ct_scans/{study_number(n)}.nii", "label": f"scans/subtypes/{study_number(n)}.nii",
+         "fold": int(n >= scans), "patient": study_number(n)}
+        for n in range(scans + training_scans)
+    ]  # fmt: skip
+    (out / "datalist.json").write_text(json.dumps({"training": cases}))
+
+
 def train(out: Path, name: str, steps: int) -> None:
     overlays, slices, crops = TRAININGS[name]
     if (out / name / "model.pt").exists():
@@ -95,6 +104,7 @@ def train(out: Path, name: str, steps: int) -> None:
         slices_per_batch=slices,
         crops_per_slice=crops,
         cases_per_epoch=steps // 4 * slices,
+        datalist=str(out / "datalist.json"),
         **{**TRAINING, "train#dataset#cache_dir": str(out / "cache")},
     )
 
@@ -123,43 +133,46 @@ prepared.transform = None
 
 
 def score_scans(out: Path, count: int) -> dict[str, list[dict]]:
-    """Each row's figures of each scan, on the grid of the scan (0.9 mm, as the networks')."""
+    """Each row's figures of each scan, kept scan by scan."""
     networks = {name: load(out, training, weights) for name, (training, weights, _) in ROWS.items()}
-    found: dict[str, list[dict]] = {name: [] for name in ROWS}
-    for n in tqdm(range(count), "score"):
-        path = out / f"test/ct_scans/{study_number(n)}.nii"
-        label = np.asarray(nib.load(out / f"test/subtypes/{study_number(n)}.nii").dataobj)
-        try:
-            item = prepared(path)
-        except ScanError as error:
-            print(f"{path.name}: {error}")
-            continue
-        image, brain = item["image"], item["brain"][0].numpy() > 0
-        if tuple(image.shape[1:]) != label.shape:
-            raise ValueError(f"{path.name}: slices of {tuple(image.shape[1:])}, labels of {label.shape}")
-        for name, (_, _, beta) in ROWS.items():
-            window = None if beta is None else WINDOW
-            inferer = SliceWindowInferer(window, beta or 2.0, 8, over_brain=True)
-            start = time.process_time()
-            with torch.no_grad():
-                answer = inferer(image.as_tensor()[None], networks[name])
-            seconds = time.process_time() - start
-            patches = answer["patches"][0].numpy() if isinstance(answer, dict) else None
-            pixels = (answer["pixels"] if isinstance(answer, dict) else answer)[0]
-            any_ = AnyHemorrhaged()({"pred": pixels})["pred"][0].numpy() * brain
-            record = {
-                "label": int(label.any()),
-                "subtypes": [int((label == s.index).any()) for s in SUBTYPES],
-                "histogram": score_histogram(label, any_).tolist(),
-                "lp": scan_score(any_),
-                "frames": frame_scores(any_).tolist(),
-                "frame_labels": (label > 0).any((0, 1)).astype(int).tolist(),
-                "cpu_seconds": seconds,
-            }
-            if patches is not None and name not in ("segmentation (2018)", "the same, whole slices"):
-                record["patch"] = float(patches[0].max())
-                record["subtype_scores"] = [float(p.max()) for p in patches[1:]]
-            found[name].append(record)
+    kept = out / "scores.jsonl"
+    scored = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
+    for n in tqdm(range(len(scored), count), "score"):
+        scored.append(score_scan(out, n, networks))
+        with kept.open("a") as stream:
+            stream.write(json.dumps(scored[-1]) + "\n")
+    return {name: [scan[name] for scan in scored[:count]] for name in ROWS}
+
+
+def score_scan(out: Path, n: int, networks: dict[str, torch.nn.Module]) -> dict[str, dict]:
+    """Figures of one scan on its own grid, which has the networks' pixels."""
+    label = np.asarray(nib.load(out / f"scans/subtypes/{study_number(n)}.nii").dataobj)
+    item = prepared(out / f"scans/ct_scans/{study_number(n)}.nii")
+    image, brain = item["image"], item["brain"][0].numpy() > 0
+    if tuple(image.shape[1:]) != label.shape:
+        raise ValueError(f"scan {n}: slices of {tuple(image.shape[1:])}, labels of {label.shape}")
+    found = {}
+    for name, (_, _, beta) in ROWS.items():
+        inferer = SliceWindowInferer(None if beta is None else WINDOW, beta or 2.0, 8, over_brain=True)
+        start = time.process_time()
+        with torch.no_grad():
+            answer = inferer(image.as_tensor()[None], networks[name])
+        seconds = time.process_time() - start
+        patches = answer["patches"][0].numpy() if isinstance(answer, dict) else None
+        pixels = (answer["pixels"] if isinstance(answer, dict) else answer)[0]
+        any_ = AnyHemorrhaged()({"pred": pixels})["pred"][0].numpy() * brain
+        found[name] = {
+            "label": int(label.any()),
+            "subtypes": [int((label == s.index).any()) for s in SUBTYPES],
+            "histogram": score_histogram(label, any_).tolist(),
+            "lp": scan_score(any_),
+            "frames": frame_scores(any_).tolist(),
+            "frame_labels": (label > 0).any((0, 1)).astype(int).tolist(),
+            "cpu_seconds": seconds,
+        }
+        if patches is not None and ROWS[name][1] == "model.pt":
+            found[name]["patch"] = float(patches[0].max())
+            found[name]["subtype_scores"] = [float(p.max()) for p in patches[1:]]
     return found
 
 
@@ -222,17 +235,18 @@ def table(found: dict[str, list[dict]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--scans", type=int, default=120)
-    parser.add_argument("--steps", type=int, default=320, help="of the first stage; the other two take a quarter each")
+    parser.add_argument("--scans", type=int, default=100, help="to score, half of them without blood")
+    parser.add_argument("--training-scans", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=240, help="of the first stage; the other two take a quarter each")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     out = options.out.absolute()
-    make_scans(out / "test", options.scans)
+    make_scans(out / "scans", options.scans + options.training_scans)
+    write_datalist(out, options.scans, options.training_scans)
     for name in TRAININGS:
         train(out, name, options.steps)
     found = score_scans(out, options.scans)
-    (out / "scores.json").write_text(json.dumps(found))
     text = table(found)
     (out / "table.md").write_text(text)
     print(text)

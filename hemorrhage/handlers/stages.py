@@ -104,6 +104,9 @@ class Stages:
     def _start_epoch(self, engine: Engine) -> None:
         stage, before = self._stage(engine)
         self._inner.freeze(*stage.get("freeze", ()))
+        for parameter in self._inner.parameters():
+            if not parameter.requires_grad:
+                parameter.grad = None  # a gradient of zero would let weight decay and momentum go on
         for name, usual in self._usual.items():
             setattr(self.loss, name, stage.get("loss", {}).get(name, usual))
         if before == 0:

@@ -1,0 +1,120 @@
+"""The pool of slices: what it keeps, neighbors, balance; from phantoms and from files."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from monai.transforms import Compose, CopyItemsd, MaskIntensityd, RandFlipd, ScaleIntensityRanged
+
+from hemorrhage.errors import ScanError
+from hemorrhage.slice_pool import PhantomSlabd, SlicePool, balanced_slices, phantom_slabs
+
+
+class Slab:
+    """Stands for reading and masking: five slices, the last one without brain, blood in the second."""
+
+    made = 0
+
+    def __call__(self, item):
+        Slab.made += 1
+        image = torch.zeros(1, 20, 20, 5)
+        image[:, 2:18, 2:18, :4] = torch.tensor([0.2, 0.4, 0.6, 0.8])
+        target = torch.zeros(1, 20, 20, 5, dtype=torch.uint8)
+        target[:, 5:8, 5:8, 1] = item["subtype"]
+        target[:, 0, 0, 0] = 3  # where the mask hides it
+        affine = torch.diag(torch.tensor([1.5, 1.5, item.get("spacing", 5.0), 1.0]).double())
+        return {"image": MetaTensor(image, affine=affine), "target": MetaTensor(target, affine=affine)}
+
+
+def pool(tmp_path, *items, **options):
+    return SlicePool(list(items), Compose([Slab()]), cache_dir=str(tmp_path / "cache"), **options)
+
+
+def test_slices_come_between_their_neighbors_in_eight_bits(tmp_path):
+    slices = pool(tmp_path, {"subtype": 4})
+    assert len(slices) == 4  # the slice without brain is left out
+    item = slices[3]
+    assert item["image"].shape == (3, 20, 20)
+    assert item["image"][:, 10, 10].tolist() == pytest.approx([0.6, 0.8, 0.0], abs=1 / 510)
+    assert slices[0]["image"][:, 10, 10].tolist() == pytest.approx([0.2, 0.2, 0.4], abs=1 / 510)
+    assert slices.positive.tolist() == [False, True, False, False]
+    assert slices[0]["label"].max() == 0
+
+
+def test_labels_and_regions(tmp_path):
+    item = pool(tmp_path, {"subtype": 4})[1]
+    assert item["label"].unique().tolist() == [0, 4]
+    assert (item["region"] == 2).sum() == 9
+    assert (item["region"] == 1).sum() == 16 * 16 - 9
+
+
+def test_scans_do_not_lend_each_other_neighbors(tmp_path):
+    slices = pool(tmp_path, {"subtype": 4}, {"subtype": 2})
+    assert slices[4]["image"][:, 10, 10].tolist() == pytest.approx([0.2, 0.2, 0.4], abs=1 / 510)
+
+
+def test_slices_far_apart_are_alone(tmp_path):
+    item = pool(tmp_path, {"subtype": 4, "spacing": 12.0}, farthest_mm=10.0)[2]
+    assert item["image"][:, 10, 10].tolist() == pytest.approx([0.6] * 3, abs=1 / 510)
+
+
+def test_each_scan_is_prepared_once(tmp_path):
+    Slab.made = 0
+    first = pool(tmp_path, {"subtype": 4}, {"subtype": 2})
+    again = pool(tmp_path, {"subtype": 4}, {"subtype": 2})
+    assert Slab.made == 2
+    assert torch.equal(first[1]["label"], again[1]["label"])
+    pool(tmp_path, {"subtype": 5})
+    assert Slab.made == 3
+
+
+def test_a_stopped_preparation_is_done_again(tmp_path):
+    pool(tmp_path, {"subtype": 4})
+    (record,) = (tmp_path / "cache").glob("*.json")
+    (tmp_path / "cache" / json.loads(record.read_text())[0]).write_bytes(b"")
+    record.unlink()  # the record is written last
+    Slab.made = 0
+    assert len(pool(tmp_path, {"subtype": 4})) == 4
+    assert Slab.made == 1
+
+
+def test_random_steps_are_refused_in_preparation(tmp_path):
+    with pytest.raises(ValueError, match="random steps"):
+        SlicePool([], Compose([Slab(), RandFlipd("image")]), cache_dir=str(tmp_path))
+
+
+def test_balance(tmp_path):
+    slices = pool(tmp_path, {"subtype": 4}, {"subtype": 2})
+    torch.manual_seed(0)
+    drawn = list(balanced_slices(slices, 4000, 0.3))
+    assert slices.positive[drawn].mean() == pytest.approx(0.3, abs=0.03)
+    drawn = list(balanced_slices(slices, 4000, None))
+    assert slices.positive[drawn].mean() == pytest.approx(0.25, abs=0.03)
+
+
+def test_balance_needs_both_kinds(tmp_path):
+    with pytest.raises(ScanError, match="E_DATALIST"):
+        balanced_slices(pool(tmp_path, {"subtype": 0}), 10, 0.3)
+
+
+def test_phantoms_become_slices(tmp_path):
+    data = phantom_slabs(
+        1, seed=5, size=64, pixel_mm=(3.4, 3.5), slices_per_head=4, scans_per_head=2, positive_fraction=1.0
+    )
+    prepare = Compose(
+        [
+            PhantomSlabd(),
+            ScaleIntensityRanged("image", -40, 90, 1 / 255, 1, clip=True),
+            MaskIntensityd("image", mask_key="brain"),
+            CopyItemsd("label", names="target"),
+        ]
+    )
+    slices = SlicePool(data, prepare, cache_dir=str(tmp_path))
+    assert 4 <= len(slices) <= 12  # two scans of four slices with an outer one at each end
+    assert slices.positive.any()
+    stack = np.stack([slices[n]["image"].numpy() for n in range(len(slices))])
+    assert stack.max() <= 1.0
+    assert 0.2 < np.median(stack[stack > 0]) < 0.8
+    assert (stack[:, 1] == 0).mean() > 0.2  # no skull, no scalp
