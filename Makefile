@@ -48,6 +48,7 @@ format: $(VENV)/.dev ## put the code into shape
 	@$(RUN) -m ruff format .
 
 bench: $(VENV)/.dev ## time the stages, each beside a reference
+	@$(RUN) benchmarks/dicom_import.py
 	@$(RUN) benchmarks/preprocessing.py
 	@$(RUN) benchmarks/network.py
 	@$(RUN) benchmarks/whole_scan.py

@@ -13,7 +13,7 @@ from hemorrhage.dicom.continuity import out_of_place
 from hemorrhage.dicom.headers import Slice, slices_of
 from hemorrhage.dicom.pixels import read_hu
 from hemorrhage.dicom.positions import Stack, find_missing, stack_positions
-from hemorrhage.dicom.scan_folder import read_headers
+from hemorrhage.dicom.scan_folder import read_headers, unquoted
 from hemorrhage.dicom.series import choose_series, drop_copies, refuse_mixtures
 from hemorrhage.dicom.slice_map import SliceMap
 from hemorrhage.errors import EXIT_RESOURCE, ScanError, ScanWarning
@@ -65,7 +65,8 @@ def import_series(folder: str | Path, *, series_uid: str | None = None, min_slic
     """
     folder = Path(folder)
     try:
-        return _import_series(folder, series_uid, min_slices)
+        with unquoted():
+            return _import_series(folder, series_uid, min_slices)
     except MemoryError as fault:
         raise ScanError(
             "E_BOMB", _shown(folder), "its import needs more memory than there is", "Check the files.", EXIT_RESOURCE

@@ -28,7 +28,9 @@ def make_measurement_report(
     segments: Sequence[Subtype],
     algorithm: Algorithm,
 ) -> sr.ComprehensiveSR:
-    """The volume of each segment, and of all together where there are several.
+    """The volume of each segment that is there, and of all together where there may be several.
+
+    A finding of 0 mL would name a disorder that was not found; only "intracranial hemorrhage" may be 0.
 
     Args:
         volumes_ml: mL by :attr:`Subtype.short`, on the native slices.
@@ -46,6 +48,8 @@ def make_measurement_report(
     site = sr.FindingSite(anatomic_location=codes.SCT.IntracranialStructure)
     groups: list[sr.VolumetricROIMeasurementsAndQualitativeEvaluations | sr.MeasurementsAndQualitativeEvaluations] = []
     for segment, description in zip(segments, segmentation.SegmentSequence, strict=True):
+        if len(segments) > 1 and volumes_ml[segment.short] == 0.0:
+            continue
         groups.append(
             sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
                 tracking_identifier=sr.TrackingIdentifier(description.TrackingUID, description.TrackingID),

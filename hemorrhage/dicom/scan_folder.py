@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import warnings
@@ -19,7 +20,7 @@ from pydicom.valuerep import VR
 
 from hemorrhage.errors import ScanError, ScanWarning, printable
 
-__all__ = ["FileHeader", "read_dataset", "read_headers"]
+__all__ = ["FileHeader", "read_dataset", "read_headers", "unquoted"]
 
 _MAX_FILE_BYTES = 2 << 30
 _MAX_INFLATED_BYTES = 256 << 20
@@ -90,6 +91,14 @@ class FileHeader:
     has_preamble: bool
 
 
+@contextlib.contextmanager
+def unquoted() -> Iterator[None]:
+    """Silence the parser while entries are decoded: its warnings quote what damaged headers say, names included."""
+    with warnings.catch_warnings(), disable_value_validation():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def read_headers(folder: Path) -> tuple[list[FileHeader], list[ScanWarning]]:
     """Headers of all DICOM files in ``folder`` and below it, in the order of their names.
 
@@ -114,7 +123,8 @@ def read_headers(folder: Path) -> tuple[list[FileHeader], list[ScanWarning]]:
         name = printable(path.relative_to(root).as_posix())
         if path.name.lower() in _INDEX_NAMES or path.name.startswith("._"):
             continue
-        header = _header(path, name)
+        with unquoted():
+            header = _header(path, name)
         if header is None:
             doubtful.append((path, name))
         elif header.sop_class != _DICOMDIR_CLASS:
@@ -199,8 +209,7 @@ def read_dataset(path: Path, name: str, *, headers_only: bool = False, also: Seq
         size = path.stat().st_size
         if size > _MAX_FILE_BYTES:
             raise ScanError("E_SIZE", name, f"{size} bytes, more than {_MAX_FILE_BYTES}", "This is no head CT.")
-        with warnings.catch_warnings(), disable_value_validation():
-            warnings.simplefilter("ignore")
+        with unquoted():
             keywords = [*_KEYWORDS, *also]
             dataset = _inflated(path, name, keywords)
             if dataset is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -237,6 +238,18 @@ def test_two_patients_are_never_named(tmp_path: Path) -> None:
         read_series(write(tmp_path / "ct", changed(3, PatientName="Roe^Ann")))
     assert "Roe" not in str(caught.value)
     assert "Doe" not in str(caught.value)
+
+
+@pytest.mark.parametrize("start", [132, 180, 230, 280])
+def test_damaged_headers_are_quoted_nowhere(tmp_path: Path, start: int, recwarn: pytest.WarningsRecorder) -> None:
+    folder = write(tmp_path / "ct", series((0.0, 5.0, 10.0)))
+    path = folder / "IM0001.dcm"
+    intact = path.read_bytes()
+    for place in range(start, start + 50):
+        path.write_bytes(intact[:place] + bytes([intact[place] ^ 0x55]) + intact[place + 1 :])
+        with contextlib.suppress(ScanError):
+            read_series(folder)
+    assert not [str(w.message) for w in recwarn if "Doe" in str(w.message) or "value" in str(w.message).lower()]
 
 
 def test_d23_the_series_can_be_chosen(tmp_path: Path) -> None:
