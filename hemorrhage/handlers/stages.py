@@ -65,6 +65,7 @@ class Stages:
         loss: the loss.
         folder: where the weights go.
         gradient_norm: largest norm of the gradient; None for no limit.
+        result: whose weights are written, such as a moving average of the network's; None for the network.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Stages:
         loss: torch.nn.Module,
         folder: str,
         gradient_norm: float | None = None,
+        result: torch.nn.Module | None = None,
     ) -> None:
         self.stages = list(stages)
         self.network = network
@@ -82,6 +84,7 @@ class Stages:
         self.loss = loss
         self.folder = Path(folder)
         self.gradient_norm = gradient_norm
+        self.result = result
         self._usual = {name: getattr(loss, name) for stage in self.stages for name in stage.get("loss", {})}
 
     def attach(self, engine: Engine) -> None:
@@ -130,7 +133,8 @@ class Stages:
         if idist.get_rank() != 0:
             return
         stage, before = self._stage(engine)
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self._inner.state_dict().items()}
+        written = self._inner if self.result is None else self.result
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in written.state_dict().items()}
         names = ["model"] + ([str(stage["name"])] if before + 1 == int(stage["epochs"]) else [])
         for name in names:
             write_atomically(self.folder / f"{name}.pt", lambda path: torch.save(weights, path))
