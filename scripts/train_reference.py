@@ -1,0 +1,125 @@
+"""Train a reference network on phantoms alone, in the open: the configs of everybody's training, a stated budget.
+
+    python scripts/train_reference.py patchfcn_small --minutes 30
+    python scripts/train_reference.py vnet128 --minutes 22 --set batch_size=4
+
+The same command goes on where a stopped run was. At its end the weights lie in ``models/SYSTEM/`` with their SHA-256
+and a record: commit, seed, budget, time, machine and curve.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import torch
+import typer
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import hemorrhage
+from hemorrhage.files import sha256_of, write_atomically
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Configs of each system, in order; and where its weights go.
+PATCHFCN = ("train", "patchfcn", "patchfcn_train")
+AVERAGED = ("averaged", "patchfcn_averaged")
+SYSTEMS: dict[str, tuple[str, ...]] = {
+    "vnet128": ("train", "averaged"),
+    "patchfcn": (*PATCHFCN, *AVERAGED),
+    "patchfcn_small": (*PATCHFCN, "patchfcn_small", *AVERAGED),
+}
+
+
+def training_command(system: str, folder: Path, seconds: float, seed: int, options: dict[str, str]) -> list[str]:
+    """The bundle command that trains ``system`` into ``folder``, or goes on with what is there."""
+    configs = [str(ROOT / "configs" / f"{name}.yaml") for name in SYSTEMS[system]]
+    resume = (folder / "last.pt").exists()
+    given = {
+        "output_dir": str(folder), "max_seconds": f"{seconds:g}", "seed": str(seed), "resume": str(resume), **options,
+    }  # fmt: skip
+    arguments = [word for name, value in given.items() for word in (f"--{name}", value)]
+    return [sys.executable, "-m", "monai.bundle", "run", "--config_file", json.dumps(configs), *arguments]
+
+
+def publish(trained: Path, folder: Path, record: dict[str, Any]) -> str:
+    """Copy weights as half precision with hash, record and curve beside them.
+
+    Args:
+        trained: the run's folder with ``model.pt`` and ``curves.csv``.
+        folder: where the weights are published.
+        record: what else to state of them.
+
+    Returns:
+        their SHA-256.
+    """
+    weights = torch.load(trained / "model.pt", map_location="cpu", weights_only=True)
+    half = {name: t.half() if t.is_floating_point() else t for name, t in weights.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / "model.pt", lambda path: torch.save(half, path))
+    found = sha256_of(folder / "model.pt")
+    write_atomically(folder / "model.pt.sha256", lambda path: path.write_text(f"{found}  model.pt\n"))
+    whole = {**record, "sha256": found, "parameters": sum(t.numel() for t in weights.values() if t.is_floating_point())}
+    write_atomically(folder / "record.json", lambda path: path.write_text(json.dumps(whole, indent=1) + "\n"))
+    shutil.copyfile(trained / "curves.csv", folder / "curves.csv")
+    return found
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else "unknown"
+
+
+def _processor() -> str:
+    if torch.cuda.is_available():
+        return str(torch.cuda.get_device_name())
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def main(
+    system: Annotated[str, typer.Argument(help=f"One of {', '.join(SYSTEMS)}.")],
+    minutes: Annotated[float, typer.Option(min=0.01, help="Budget of this run; a stopped run goes on.")] = 30.0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, order and phantoms.")] = 0,
+    runs: Annotated[Path, typer.Option(help="Folder of runs; this one goes into RUNS/SYSTEM.")] = ROOT / "runs",
+    models: Annotated[Path, typer.Option(help="Folder that gets SYSTEM/model.pt.")] = ROOT / "models",
+    setting: Annotated[list[str] | None, typer.Option("--set", help="Knob of the configs, NAME=VALUE.")] = None,
+) -> None:
+    """Train SYSTEM on phantoms for at most MINUTES and publish its weights with a record of how they were made."""
+    if system not in SYSTEMS:
+        raise typer.BadParameter(f"{system!r} is none of {', '.join(SYSTEMS)}")
+    if any("=" not in s for s in setting or []):
+        raise typer.BadParameter("--set takes NAME=VALUE")
+    options = dict(s.split("=", 1) for s in setting or [])
+    folder = runs.absolute() / system
+    folder.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    commit, changed = _git("rev-parse", "HEAD"), bool(_git("status", "--porcelain", "--", "hemorrhage", "configs"))
+    done = subprocess.run(training_command(system, folder, 60 * minutes, seed, options), check=False)
+    if done.returncode:
+        raise typer.Exit(done.returncode)
+    curves = pd.read_csv(folder / "curves.csv")
+    found = publish(folder, models.absolute() / system, {
+        "system": system, "configs": list(SYSTEMS[system]), "settings": options, "seed": seed,
+        "commit": commit, "changed_since": changed,
+        "minutes_of_this_run": round((time.monotonic() - began) / 60, 1), "budget_minutes": minutes,
+        "minutes_of_epochs": round(float(curves["seconds"].sum()) / 60, 1), "epochs": int(curves["epoch"].max()),
+        "last": {k: round(float(v), 4) for k, v in curves.ffill().iloc[-1].items()},
+        "data": "phantoms alone", "processor": _processor(), "threads": torch.get_num_threads(),
+        "versions": {"hemorrhage": hemorrhage.__version__, "torch": torch.__version__},
+    })  # fmt: skip
+    typer.echo(f"{models / system / 'model.pt'}: {found}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
