@@ -75,11 +75,16 @@ def add_bleeds(
     build = {"EDH": epidural, "SDH": subdural, "IPH": intraparenchymal, "IVH": intraventricular,
              "SAH": subarachnoid}  # fmt: skip
     taken = torch.zeros_like(head.fields["depth"])
+    if not plan:
+        return head
+    space = space_of(head)
     for bleed in plan:
-        space = space_of(head)
+        before = head.fields["bx"]
         head, placed, level = build[bleed.subtype](head, bleed, space, taken, r)
         placed = _settle(placed, level, head, r)
-        share = share_of_space(placed, level, space_of(head), GRID_STEP_MM)
+        if head.fields["bx"] is not before:  # tissue moved: looking it up again takes as long as placing the bleed
+            space = space_of(head)
+        share = share_of_space(placed, level, space, GRID_STEP_MM)
         taken = (taken + share).clamp_(max=1.0)
         head = replace(head.with_fields(**{bleed.field: level}), bleeds=(*head.bleeds, placed))
     return replace(head, bare=bare) if head.bleeds else head

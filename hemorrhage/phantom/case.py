@@ -278,7 +278,7 @@ def draw_slices(
         inside = label == bleed.index
         seen = inside.flatten(1).any(1)  # only its own slices are worth the work
         measured = inside[seen]
-        around = _blurred(perfect[seen] * (1 - blood[n][seen]), sigma)[measured]
+        around = _blurred(perfect[seen] * (1 - blood[n][seen]) + varied[n][seen], sigma)[measured]
         density = _density(bleed.density_hu, _blurred(blood[n][seen], sigma)[measured], around)
         hu = hu + density * blood[n] + varied[n]
     fractured = _fractured(head, affine, int(shape[2]), rotation, offset)

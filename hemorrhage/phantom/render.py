@@ -54,7 +54,7 @@ def draw_planes(
     pixel = float(torch.linalg.vector_norm(first))
     names = [*head.fields]
     coarse = _coarse_fields(head, names, origins, first, second, size, pixel)
-    planes = functional.interpolate(coarse, size=size, mode="bilinear", align_corners=True).transpose(0, 1)
+    planes = functional.interpolate(coarse, size=size, mode="bilinear", align_corners=True)
 
     def gather(wanted: Sequence[str], where: torch.Tensor) -> dict[str, torch.Tensor]:
         return {n: planes[names.index(n)].reshape(-1)[where] for n in wanted}
@@ -96,7 +96,7 @@ def _coarse_fields(
     size: tuple[int, int],
     pixel: float,
 ) -> torch.Tensor:
-    """(K, C, i, j) fields on a coarse lattice of the planes, corners on corners; they are smooth by design."""
+    """(C, K, i, j) fields on a coarse lattice of the planes, corners on corners; they are smooth by design."""
     counts = [max(2, round(n * pixel / COARSE_MM)) for n in size]
     ticks = [torch.linspace(0, n - 1, c, device=head.device) for n, c in zip(size, counts, strict=True)]
     points = (
@@ -106,7 +106,7 @@ def _coarse_fields(
     )
     table = table_of(torch.stack([head.fields[n] for n in names]), GRID_LOW_MM, GRID_STEP_MM)
     values = sample(table, points)
-    return values.transpose(0, 1).contiguous()
+    return values
 
 
 def _paint(hu: torch.Tensor, value: float | torch.Tensor, amount: torch.Tensor) -> torch.Tensor:

@@ -73,7 +73,7 @@ def draw_scanner(r: Draws, exported: float = 0.0, recipe: Recipe | None = None) 
         edge=r.uniform(0.05, 0.5) if sharp else max(0.0, r.normal(0.0, 0.06)),
         noise_power=r.uniform(0.2, 1.2),
         # Most scanners leave little of it; an old one, or one without correction for bone, leaves a bright rim.
-        hardening=recipe.beam_hardening * (r.uniform(1.0, 2.4) if r.chance(0.15) else max(0.0, r.normal(0.45, 0.4))),
+        hardening=recipe.beam_hardening * (r.uniform(0.8, 3.0) if r.chance(0.2) else max(0.0, r.normal(0.45, 0.4))),
         streak_hu=r.log_uniform(0.1, 2.5),
         offset_hu=r.normal(0.0, 1.8),
         slope=r.normal(1.0, 0.015),
