@@ -68,8 +68,8 @@ def main() -> None:
         peak = after.ru_maxrss / (1 << 20)
         shape = " x ".join(str(n) for n in imported.volume.hu.shape)
         print(
-            f"{count:5d} slices: {seconds:6.2f} s ({busy:.1f} s of processor), peak {peak:.2f} GiB, to {shape}; pydicom alone {reference:6.2f} s "
-            f"(ratio {seconds / reference:.1f})"
+            f"{count:5d} slices: {seconds:6.2f} s ({busy:.1f} s of processor), peak {peak:.2f} GiB, to {shape}; "
+            f"pydicom alone {reference:6.2f} s (ratio {seconds / reference:.1f})"
         )
 
 

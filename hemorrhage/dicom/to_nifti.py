@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def write_series(
     return imported.volume.warnings
 
 
-def save_as_nifti(imported: ImportedSeries, image: Path, record: Path, source: dict[str, object]) -> None:
+def save_as_nifti(imported: ImportedSeries, image: Path, record: Path, source: Mapping[str, object]) -> None:
     """Write the volume, then its record; whoever finds a record finds a whole image.
 
     Args:
