@@ -15,7 +15,7 @@ from hemorrhage.dicom.measurement_report import make_measurement_report
 from hemorrhage.dicom.references import read_references
 from hemorrhage.dicom.segmentation import Algorithm, make_segmentation
 from hemorrhage.dicom.slice_map import SliceMap
-from hemorrhage.errors import ScanError, ScanWarning, first_sentence
+from hemorrhage.errors import ScanError, ScanWarning
 from hemorrhage.subtypes import Subtype
 
 __all__ = ["REPORT_FILE", "SEGMENTATION_FILE", "save_derived"]
@@ -60,8 +60,8 @@ def save_derived(
         return [_refusal(error.cause, (error.file,))]
     except MemoryError:
         raise
-    except Exception as fault:  # the library has no base class for what a standard forbids
-        return [_refusal(first_sentence(fault), ())]
+    except Exception as fault:  # the library has no base class for what a standard forbids, and quotes header text
+        return [_refusal(f"the library that makes them does not take the source ({type(fault).__name__})", ())]
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     return []

@@ -189,12 +189,14 @@ def test_no_blood_is_an_empty_frame_and_zero(tmp_path: Path) -> None:
     assert group.get_measurements()[0].value == 0.0
 
 
-def test_frames_of_one_file_are_referred_to_as_frames(tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", ["", "IM0000.dcm"])
+def test_frames_of_one_file_are_referred_to_as_frames(tmp_path: Path, file: str) -> None:
     slices = series(tilt=-18.5)
-    slice_map = import_series(write(tmp_path / "ct", [enhanced(slices[::-1])])).slice_map
+    source = write(tmp_path / "ct", [enhanced(slices[::-1])]) / file
+    slice_map = import_series(source).slice_map
     sources = [slices[::-1][k] for k in slice_map.frames]
     native, places = truth_on(sources)
-    out, doubts = derived(tmp_path / "ct", native, slice_map)
+    out, doubts = derived(source, native, slice_map)
     assert doubts == []
     dataset = pydicom.dcmread(out / SEGMENTATION_FILE)
     own = points_by_frame(dataset)
@@ -254,10 +256,11 @@ def test_entries_against_the_rules_are_left_empty(tmp_path: Path) -> None:
 
 def test_an_unforeseen_refusal_of_the_library_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
-        raise AttributeError("no such attribute")
+        raise AttributeError("Doe^Jane is no attribute")
 
     monkeypatch.setattr("hemorrhage.dicom.derived.make_measurement_report", refuse)
     slice_map = import_series(write(tmp_path / "ct", series())).slice_map
     out, doubts = derived(tmp_path / "ct", np.zeros((48, 56, 38), np.uint8), slice_map, (ANY,))
     assert [w.code for w in doubts] == ["W_DICOM_OUT"]
+    assert "Doe" not in doubts[0].text
     assert not list(out.iterdir())
