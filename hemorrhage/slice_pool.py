@@ -214,4 +214,4 @@ def balanced_slices(pool: SlicePool, num_samples: int, positive_fraction: float 
         weights = np.where(
             pool.positive, positive_fraction / max(share, 1e-9), (1 - positive_fraction) / max(1 - share, 1e-9)
         )
-    return WeightedRandomSampler(torch.as_tensor(weights, dtype=torch.float64), num_samples)
+    return WeightedRandomSampler(weights.tolist(), num_samples)

@@ -96,7 +96,7 @@ class Stages:
             engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._clip)
 
     @property
-    def _inner(self) -> torch.nn.Module:
+    def _inner(self) -> Any:
         wrapped = isinstance(self.network, torch.nn.parallel.DistributedDataParallel)
         return self.network.module if wrapped else self.network
 

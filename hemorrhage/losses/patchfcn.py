@@ -57,8 +57,7 @@ class PatchFCNLoss(nn.Module):
         Returns:
             a scalar.
         """
-        with_patches = isinstance(answer, Mapping)
-        pixels = answer["pixels"] if with_patches else answer  # type: ignore[call-overload]
+        pixels, patches = (answer["pixels"], answer["patches"]) if isinstance(answer, Mapping) else (answer, None)
         blood = label[:, 0] > 0
         target = blood.long() if pixels.shape[1] == 2 else label[:, 0].long()
         logs = functional.log_softmax(pixels.float(), 1)
@@ -71,8 +70,7 @@ class PatchFCNLoss(nn.Module):
             # Twenty pixels on both sides keep a batch with a speck of blood from swinging the loss.
             overlap = (2.0 * (p * blood).sum() + 20.0) / (p.sum() + blood.sum() + 20.0)
             total = total + self.dice * (1.0 - overlap)
-        if self.patches and with_patches:
-            patches = answer["patches"].float()  # type: ignore[call-overload]
+        if self.patches and patches is not None:
             wanted = patch_labels(label, patches.shape[1])
-            total = total + self.patches * functional.cross_entropy(patches.flatten(0, 1), wanted.flatten())
+            total = total + self.patches * functional.cross_entropy(patches.float().flatten(0, 1), wanted.flatten())
         return total

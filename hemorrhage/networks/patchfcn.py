@@ -59,20 +59,20 @@ class PatchFCN(nn.Module):
         self.classes = classes
         self.backbone = _BACKBONES[backbone](in_channels, width, stride)
         features, outputs = self.backbone.out_channels, classes + 1
-        up = {"kernel_size": 2 * stride, "stride": stride, "padding": stride // 2}
+        size, padding = 2 * stride, stride // 2
         # Background gets the logit at which the other classes share the prior.
         bias = torch.zeros(outputs)
         bias[0] = math.log(classes * (1 - prior) / prior)
         if head == "scores":
             score = nn.Conv2d(features, outputs, 1)
             nn.init.normal_(score.weight, 0.0, 0.1 / math.sqrt(features))
-            grow = nn.ConvTranspose2d(outputs, outputs, groups=outputs, bias=False, **up)
+            grow = nn.ConvTranspose2d(outputs, outputs, size, stride, padding, groups=outputs, bias=False)
             with torch.no_grad():
                 score.bias.copy_(bias)  # type: ignore[union-attr]
-                grow.weight.copy_(_bilinear(2 * stride).expand_as(grow.weight))
+                grow.weight.copy_(_bilinear(size).expand_as(grow.weight))
             self.pixels: nn.Module = nn.Sequential(score, grow)
         else:
-            grow = nn.ConvTranspose2d(features, outputs, **up)
+            grow = nn.ConvTranspose2d(features, outputs, size, stride, padding)
             nn.init.normal_(grow.weight, 0.0, 0.1 / math.sqrt(features))
             with torch.no_grad():
                 grow.bias.copy_(bias)  # type: ignore[union-attr]
