@@ -1,0 +1,193 @@
+"""PatchFCN's overlays, shrunk by overrides alone: training in stages, evaluation, inference, ablations."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+import yaml
+from conftest import ROOT
+from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.bundle import run as run_bundle
+
+from hemorrhage.networks import PatchFCN
+
+TINY = {
+    "network_def#width": 0.0625,
+    "pixel_mm": 3.0,
+    "window": 32,
+    "window_beta": 1.2,
+    "device": "$torch.device('cpu')",
+}
+STAGES = [
+    {"name": "pixels", "epochs": 1, "learning_rate": 1e-3, "freeze": ["patches"], "loss": {"patches": 0.0}},
+    {"name": "patches", "epochs": 1, "learning_rate": 1e-3, "freeze": ["backbone", "pixels"], "loss": {"pixels": 0.0}},
+    {"name": "all", "epochs": 1, "learning_rate": 1e-4},
+]
+TRAINING = {
+    **TINY,
+    "stages": STAGES,
+    "cases_per_epoch": 8,
+    "slices_per_batch": 2,
+    "crops_per_slice": 2,
+    "val_interval": 3,
+    "smallest_bleed_mm3": 0,
+}
+JOINT = ("patchfcn_joint", "patchfcn_small")
+SUBTYPES = ("patchfcn_joint", "patchfcn_subtypes", "patchfcn_small")
+
+
+def config(*names):
+    return [str(ROOT / f"configs/{name}.yaml") for name in names]
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def save_weights(path, seed=0, **options):
+    torch.manual_seed(seed)
+    network = PatchFCN(backbone="drn_d_22", width=0.0625, head="features", **options)
+    torch.save(network.state_dict(), path)
+    return str(path)
+
+
+def test_every_overlay_is_run_here():
+    shipped = {p.stem for p in (ROOT / "configs").glob("patchfcn*.yaml")}
+    assert shipped - {"patchfcn_averaged"} == {"patchfcn", "patchfcn_train", "patchfcn_ensemble", *SUBTYPES}
+
+
+@pytest.mark.parametrize("kind", ["train", "infer"])
+def test_properties_are_complete(kind, elsewhere):
+    files = ("train", "patchfcn", "patchfcn_train") if kind == "train" else ("inference", "patchfcn")
+    overrides = {**TINY, "heads": 1, "phantom_size": 64, "phantom_pixel_mm": [3.4, 3.5], "validation_heads": 1}
+    workflow = ConfigWorkflow(
+        config(*files, "patchfcn_small"), workflow_type=kind, **(overrides if kind == "train" else TINY)
+    )
+    workflow.initialize()
+    assert workflow.check_properties() == []
+
+
+def test_three_stages_evaluation_and_inference_of_files(study, elsewhere):
+    files = config("train", "patchfcn", "patchfcn_train", *JOINT)
+    run_bundle(config_file=files, dataset_dir=str(study), output_dir="run", **TRAINING)
+    assert {"pixels.pt", "patches.pt", "all.pt", "model.pt", "last.pt"} <= {
+        p.name for p in (elsewhere / "run").iterdir()
+    }
+    pixels, model = (torch.load(f"run/{n}.pt", weights_only=True) for n in ("pixels", "model"))
+    assert not torch.equal(pixels["patches.0.weight"], model["patches.0.weight"])
+
+    # Stopped after the first stage and resumed, it ends with the same weights.
+    run_bundle(config_file=files, dataset_dir=str(study), output_dir="again", max_epochs=1, **TRAINING)
+    run_bundle(config_file=files, dataset_dir=str(study), output_dir="again", resume=True, **TRAINING)
+    again = torch.load("again/model.pt", weights_only=True)
+    assert all(torch.equal(again[k], model[k]) for k in model)
+
+    run_bundle(
+        config_file=config("train", "evaluate", "patchfcn", "patchfcn_train", *JOINT),
+        dataset_dir=str(study),
+        checkpoint="run/model.pt",
+        output_dir="scores",
+        fold=0,
+        **{**TRAINING, "max_epochs": 1},
+    )
+    assert any((elsewhere / "scores").iterdir())
+
+    scan = nib.load(study / "ct_scans/050.nii.gz")
+    (elsewhere / "one").mkdir()
+    k = scan.shape[2] // 2
+    one = scan.slicer[:, :, k : k + 1]
+    turned = nib.as_closest_canonical(one)
+    turned = nib.Nifti1Image(np.asarray(turned.dataobj).transpose(2, 0, 1), turned.affine[:, [2, 0, 1, 3]])
+    nib.save(one, elsewhere / "one/a.nii.gz")
+    nib.save(turned, elsewhere / "one/b.nii.gz")  # the slice axis first
+    arguments = {"output_dir": "out", "checkpoint": "run/model.pt", **TINY}
+    run_bundle(config_file=config("inference", "patchfcn", *JOINT), dataset_dir=str(elsewhere / "one"), **arguments)
+    straight, other = (nib.load(elsewhere / f"out/{n}/probability.nii.gz") for n in "ab")
+    assert straight.shape == one.shape
+    assert other.shape == turned.shape
+    assert np.allclose(other.get_fdata().transpose(1, 2, 0), straight.get_fdata(), atol=2e-4)
+    found = json.loads((elsewhere / "out/a/findings.json").read_text())["findings"]["patchfcn"]
+    assert 0 < found["patch_score"] < 1
+    assert len(found["slices"]) == 1
+
+
+def test_subtypes_are_mapped_and_scored(study, elsewhere):
+    weights = save_weights(elsewhere / "w.pt", classes=5, patch_branch=True, prior=0.9)
+    run_bundle(
+        config_file=config("inference", "patchfcn", *SUBTYPES),
+        dataset_dir=str(study / "ct_scans/049.nii.gz"),
+        output_dir="out",
+        checkpoint=weights,
+        **{**TINY, "network_def#prior": 0.9},
+    )
+    labels = np.unique(np.asarray(nib.load("out/049/hemorrhage.nii.gz").dataobj))
+    assert labels.max() <= 5
+    assert len(labels) > 1
+    findings = json.loads((elsewhere / "out/049/findings.json").read_text())["findings"]
+    assert set(findings["patchfcn"]["subtype_scores"]) == {"EDH", "SDH", "SAH", "IPH", "IVH"}
+    assert len(findings["patchfcn"]["slices"]) == nib.load(study / "ct_scans/049.nii.gz").shape[2]
+
+
+def test_an_ensemble_is_the_mean_of_its_networks(study, elsewhere):
+    weights = [save_weights(elsewhere / f"{n}.pt", seed=n) for n in range(2)]
+    scan = str(study / "ct_scans/049.nii.gz")
+    files = ("inference", "patchfcn", "patchfcn_small")
+    for n, w in enumerate(weights):
+        run_bundle(config_file=config(*files), dataset_dir=scan, output_dir=f"out{n}", checkpoint=w, **TINY)
+    run_bundle(
+        config_file=config(*files, "patchfcn_ensemble"),
+        dataset_dir=scan,
+        output_dir="both",
+        checkpoints=weights,
+        **TINY,
+    )
+    single = [nib.load(f"out{n}/049/probability.nii.gz").get_fdata() for n in range(2)]
+    assert np.abs(single[0] - single[1]).max() > 1e-3
+    both = nib.load("both/049/probability.nii.gz").get_fdata()
+    assert np.allclose(both, (single[0] + single[1]) / 2, atol=2e-4)
+    record = json.loads((elsewhere / "both/049/findings.json").read_text())["findings"]["ensemble"]
+    assert [r["file"] for r in record] == ["0.pt", "1.pt"]
+
+
+def ablation(name):
+    parser = ConfigParser()
+    parser.read_config(config("train", "patchfcn", "patchfcn_train", f"ablations/{name}"))
+    return parser
+
+
+NAMES = sorted(p.stem for p in (ROOT / "configs/ablations").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n.startswith(("table1", "table2", "table3"))])
+def test_ablations_take_as_many_steps_as_the_default(name):
+    parser = ablation(name)
+    assert parser["stages"][0]["epochs"] / parser["slices_per_batch"] == 400 / 16
+    if name.startswith("table1"):  # and as many pixels a batch
+        assert parser["window"] ** 2 * parser["slices_per_batch"] == 240**2 * 16
+    if name.startswith("table2"):
+        assert parser["slices_per_batch"] * parser["crops_per_slice"] == 16
+    if name.startswith("table3"):
+        assert parser["slices_per_batch"] * parser["crops_per_slice"] == 16
+        assert parser["window"] == int(name.removeprefix("table3_crop"))
+
+
+def test_table_4_runs_whole_slices():
+    assert ablation("table4_whole_slices").get_parsed_content("inferer").inferer.window is None
+    assert ablation("table1_crop80").get_parsed_content("inferer").inferer.window == 80
+
+
+def test_the_papers_numbers_stand_in_the_config():
+    parser = ConfigParser()
+    parser.read_config(config("train", "patchfcn", "patchfcn_train"))
+    first = parser["stages"][0]
+    assert (parser["window_hu"], parser["window"], parser["window_beta"]) == ([-40, 90], 240, 3.0)
+    assert (first["epochs"], first["drops"], parser["learning_rate"]) == (400, [0.4, 0.8], 0.005)
+    assert (parser["loss#positive_weight"], parser["optimizer#momentum"]) == (3.0, 0.9)
+    joint = yaml.safe_load((ROOT / "configs/patchfcn_joint.yaml").read_text())
+    assert [s["epochs"] for s in joint["stages"]] == [400, 40, 30]
+    assert [s["learning_rate"] for s in joint["stages"]] == [1e-3, 1e-3, 5e-5]
+    assert joint["optimizer"]["momentum"] == 0.99
