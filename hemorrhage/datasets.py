@@ -68,6 +68,17 @@ class Failure:
         return json.dumps(asdict(self))
 
 
+def _kept_on_disk(data: Sequence[dict[str, Any]], transform: Callable[[Any], Any], folder: str) -> PersistentDataset:
+    """Cases whose preparation up to the first random step is done once and kept in ``folder``, a user's own.
+
+    With MONAI's default, ``weights_only``, the meta data of an image cannot be read back: every file counts as corrupt
+    and is made anew at each epoch.
+    """
+    return PersistentDataset(
+        data, transform, folder, hash_transform=pickle_hashing, track_meta=True, weights_only=False
+    )
+
+
 class ScanDataset(Dataset):
     """MONAI's ``Dataset`` for scans to infer: an item whose transforms fail becomes a record of the failure.
 
@@ -86,11 +97,7 @@ class ScanDataset(Dataset):
         cache_dir: str | None = None,
     ) -> None:
         super().__init__(data, transform)
-        self.kept = (
-            PersistentDataset(data, transform, cache_dir, hash_transform=pickle_hashing, track_meta=True)
-            if cache_dir and transform
-            else None
-        )
+        self.kept = _kept_on_disk(data, transform, cache_dir) if cache_dir and transform else None
 
     def _transform(self, index: int) -> dict[str, Any]:
         item = self.data[index]
@@ -122,7 +129,7 @@ def cases_or_phantoms(
             each time they are asked for.
     """
     if data:
-        return PersistentDataset(data, transform, cache_dir, hash_transform=pickle_hashing, track_meta=True)
+        return _kept_on_disk(data, transform, cache_dir)
     if kept_phantoms:
         workers = min(4, torch.get_num_threads())
         return CacheDataset(phantoms, phantom_transform, cache_num=kept_phantoms, num_workers=workers, copy_cache=False)

@@ -52,6 +52,20 @@ def test_without_folds_a_patient_stays_whole(study):
     assert held == {"049.nii", "051.nii", "053.nii"}
 
 
+def test_label_maps_of_subtypes_and_patients_go_along(study):
+    (study / "subtypes").mkdir()
+    (study / "subtypes/050.nii").write_bytes(b"x")
+    cases = {c["image"][-7:]: c for c in read_cases(str(study), None, None, True)}
+    assert cases["050.nii"]["subtypes"] == str(study / "subtypes/050.nii")
+    assert "subtypes" not in cases["051.nii"]
+    path = listed(study, [entry(49, patient="a", subtypes="subtypes/050.nii"), entry(50, patient="b")])
+    first, second = read_cases(None, path, None, True)
+    assert (first["patient"], first["subtypes"]) == ("a", str(study / "subtypes/050.nii"))
+    assert "subtypes" not in second
+    with pytest.raises(ScanError, match="case 0 of cases"):
+        read_cases(None, listed(study, [entry(49, subtypes="none.nii")]), None, True)
+
+
 def test_a_change_of_a_file_changes_the_case(study):
     before = read_cases(str(study), None, 0, True)
     (study / "masks" / "049.nii").write_bytes(b"other")
