@@ -154,7 +154,8 @@ def draw_head(r: Draws, recipe: Recipe | None = None, trauma_share: float | None
         "soft": soft, "midline": x / size, "tent": tent, "falx": falx, "tent_region": tent_region,
         "sinus": _dural_sinuses((x, y, z), depth, tent, r) , "vessel": _arteries((x, y, z), r) / size,
         "calcification": _calcifications((x, y, z), fine, age, r, recipe.calcifications) / size,
-        "change": _tissue_change((x, y, z), depth, middle, age, r, recipe.old_lesions),
+        "change": _tissue_change((x, y, z), depth, middle, age, r, recipe.old_lesions)
+        + recipe.deep_nuclei * _deep_nuclei(b, r),
         "middle": middle, "fine": fine, "trauma": trauma, "crack": crack,
     }  # fmt: skip
     gray = r.normal(36.5, 2.2, 31, 42)
@@ -172,6 +173,8 @@ def draw_head(r: Draws, recipe: Recipe | None = None, trauma_share: float | None
         "cortical": r.uniform(1150, 1800), "diploe": r.uniform(350, 950), "base_bone": r.uniform(600, 1300),
         "rough_mm": recipe.uneven_bone * r.uniform(0.1, 0.9),
         "rough_fine_mm": recipe.uneven_bone * r.uniform(0.0, 0.7),
+        "snug": recipe.snug_brain * (r.uniform(0.5, 1.0) if r.chance(0.85 - 0.6 * atrophy) else r.uniform(0.0, 0.3)),
+        "snug_mm": r.uniform(1.0, 4.5),
         "crack_mm": r.uniform(0.3, 1.6), "crack_reach_mm": r.uniform(15, 60),
         # Air enters through a fracture: bubbles where noise is above this.
         "bubbles_above": r.uniform(0.9, 2.2) if broken and r.chance(0.5) else FAR_MM,
@@ -294,6 +297,17 @@ def _calcifications(atlas, fine, age, r, often):
         for s in (-1.0, 1.0):
             spot(s * r.uniform(9, 13), r.uniform(0, 8), r.uniform(-32, -24), r.uniform(1.0, 2.2))
     return torch.stack(parts).amax(0) + 0.4 * fine
+
+
+def _deep_nuclei(atlas, r):
+    """HU by which caudate, putamen and thalamus are denser than the atlas' mixture of gray and white there."""
+    side = (atlas[0].abs(), atlas[1], atlas[2])
+    parts = [
+        (capsule(side, (12, 18, 4), (16, -8, 22), 6.0, 3.5), r.uniform(0.0, 6.0)),
+        (ellipsoid(side, (26, 4, 1), (6.5, 16, 10)), r.uniform(0.0, 5.0)),
+        (ellipsoid(side, (11, -19, 8), (9, 14, 9)), r.uniform(0.0, 4.5)),
+    ]
+    return torch.stack([value * step(part, 4.0) for part, value in parts]).amax(0)
 
 
 def _tissue_change(atlas, depth, middle, age, r, often):

@@ -17,6 +17,8 @@ class Recipe:
         dura: factor on the contrast of falx, tentorium and the dura under the skull.
         sinuses: factor on the contrast of dural sinuses and arteries.
         calcifications: factor on their frequency.
+        snug_brain: factor on how far gyri fill the space under the table, where the averaged atlas has fluid.
+        deep_nuclei: factor on the contrast of caudate, putamen and thalamus.
         old_lesions: factor on the frequency of infarcts and pale white matter.
         trauma: share of heads without extra-axial blood that were hit: swollen scalp, fractures, air in the skull.
             Where there is epidural or subdural blood the share is higher.
@@ -32,6 +34,8 @@ class Recipe:
     dura: float = 1.0
     sinuses: float = 1.0
     calcifications: float = 1.0
+    snug_brain: float = 1.0
+    deep_nuclei: float = 1.0
     old_lesions: float = 1.0
     trauma: float = 0.25
     mixed_clots: float = 0.3

@@ -75,6 +75,8 @@ def brain_space(tissue: torch.Tensor, ventricle: torch.Tensor, depth: torch.Tens
     """Compartments from the atlas' shares: sulci sharpened by the head's own numbers, ventricles cut at their edge."""
     vent = step(ventricle - 0.42, 0.45)
     csf = ((1.0 - tissue - numbers["csf_floor"]) * numbers["csf_gain"]).clamp_(0, 1)
+    # The atlas, an average, has fluid everywhere under the table; in most heads the gyri touch it.
+    csf = csf * (1 - numbers["snug"] * step(numbers["snug_mm"] - depth, 3.0))
     return Space(depth, torch.maximum(csf, vent), vent)
 
 

@@ -11,6 +11,7 @@ from hemorrhage.phantom.extra_axial import add_collection
 from hemorrhage.phantom.head import FAR_MM, METAL_HU, draw_head
 from hemorrhage.phantom.recipe import Recipe
 from hemorrhage.phantom.scanner import draw_scanner
+from hemorrhage.phantom.space import space_of
 
 NOTHING = Recipe().without(*(f.name for f in fields(Recipe)))
 
@@ -35,6 +36,17 @@ def test_a_head_of_nothing_has_no_contrast_but_tissue():
         assert float(head.fields["trauma"].min()) == FAR_MM
         assert n["calcification"] < METAL_HU
         assert draw_scanner(Draws(seed), recipe=NOTHING).hardening == 0.0
+
+
+def test_gyri_touch_the_table_where_the_brain_is_snug():
+    """The fluid of the averaged atlas under the table goes, that of the ventricles stays."""
+    head = draw_head(Draws(4), NOTHING)
+    loose = space_of(head)
+    snug = space_of(replace(head, numbers={**head.numbers, "snug": 1.0, "snug_mm": 4.0}))
+    rim = (loose.depth > 0) & (loose.depth < 2)
+    assert float(snug.csf[rim].mean()) < 0.2 * float(loose.csf[rim].mean())
+    assert torch.equal(snug.csf[loose.depth > 8], loose.csf[loose.depth > 8])
+    assert head.numbers["snug"] == 0.0
 
 
 def test_blows_break_and_swell_where_they_fall():
