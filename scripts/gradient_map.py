@@ -70,7 +70,7 @@ def _draw(path: Path, slice_: torch.Tensor, region: torch.Tensor, maps: dict[str
         gray[region] = 0.5 * gray[region] + 0.5 * torch.tensor([0.5, 0.0, 0.13])
         strength = (gradient / gradient.quantile(0.999).clamp(min=1e-12)).clamp(0, 1)[..., None]
         picture = gray * (1 - strength) + torch.tensor([0.1, 1.0, 0.1]) * strength
-        axis.imshow(picture.transpose(0, 1), origin="lower", interpolation="nearest")
+        axis.imshow(picture.flip(0).transpose(0, 1), origin="lower", interpolation="nearest")  # seen from the feet
         axis.set_title(title, color="white", fontsize=10)
         axis.set_axis_off()
     FigureCanvasAgg(figure).print_png(str(path))
