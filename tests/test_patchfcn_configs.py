@@ -60,15 +60,16 @@ def test_every_overlay_is_run_here():
     assert shipped - {"patchfcn_averaged"} == {"patchfcn", "patchfcn_train", "patchfcn_ensemble", *SUBTYPES}
 
 
-@pytest.mark.parametrize("kind", ["train", "infer"])
-def test_properties_are_complete(kind, elsewhere):
-    files = ("train", "patchfcn", "patchfcn_train") if kind == "train" else ("inference", "patchfcn")
-    overrides = {**TINY, "heads": 1, "phantom_size": 64, "phantom_pixel_mm": [3.4, 3.5], "validation_heads": 1}
-    workflow = ConfigWorkflow(
-        config(*files, "patchfcn_small"), workflow_type=kind, **(overrides if kind == "train" else TINY)
+def test_properties_are_complete(study, elsewhere):
+    train = ConfigWorkflow(
+        config("train", "patchfcn", "patchfcn_train", "patchfcn_small"),
+        workflow_type="train",
+        **{**TINY, "dataset_dir": str(study)},
     )
-    workflow.initialize()
-    assert workflow.check_properties() == []
+    infer = ConfigWorkflow(config("inference", "patchfcn", "patchfcn_small"), workflow_type="infer", **TINY)
+    for workflow in (train, infer):
+        workflow.initialize()
+        assert workflow.check_properties() == []
 
 
 def test_three_stages_evaluation_and_inference_of_files(study, elsewhere):
