@@ -87,8 +87,6 @@ def write_datalist(out: Path, scans: int, training_scans: int) -> None:
 
 def train(out: Path, name: str, steps: int) -> None:
     overlays, slices, crops = TRAININGS[name]
-    if (out / name / "model.pt").exists():
-        return
     stages: list[dict] = [{"name": "pixels", "epochs": 4, "learning_rate": 2e-3, "cosine": True}]
     if "patchfcn_joint" in overlays:
         stages[0].update(freeze=["patches"], loss={"patches": 0.0})
@@ -97,9 +95,12 @@ def train(out: Path, name: str, steps: int) -> None:
              "loss": {"pixels": 0.0, "dice": 0.0}},
             {"name": "all", "epochs": 1, "learning_rate": 2e-4},
         ]  # fmt: skip
+    if (out / name / f"{stages[-1]['name']}.pt").exists():  # written at the end of the last stage
+        return
     run_bundle(
         config_file=configs("train", "patchfcn", "patchfcn_train", *overlays),
         output_dir=str(out / name),
+        resume=True,
         stages=stages,
         slices_per_batch=slices,
         crops_per_slice=crops,
