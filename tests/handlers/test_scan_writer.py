@@ -9,13 +9,13 @@ import pydicom
 import pytest
 import torch
 from dicom_phantom import series, write
-from monai.data import MetaTensor
+from monai.data import MetaTensor, decollate_batch, list_data_collate
+from monai.transforms import LoadImaged
 
-from hemorrhage.dicom.importer import import_series
 from hemorrhage.dicom.slice_map import SliceMap
 from hemorrhage.errors import ScanError
 from hemorrhage.handlers import ScanWriter
-from hemorrhage.reader import SLICES_KEY, SOURCE_KEY
+from hemorrhage.reader import SOURCE_KEY, HeadCTReader
 
 SHAPE = (20, 18, 6)
 AFFINE = np.diag([2.0, 2.0, 5.0, 1.0])
@@ -99,17 +99,14 @@ def test_channels_that_were_not_joined_are_refused(tmp_path, scan):
 
 def test_a_dicom_scan_gets_native_volumes_and_dicom_files(tmp_path, scan):
     folder = write(tmp_path / "ct", series((0.0, 5.0, 10.0, 15.0, 22.0, 29.0)))
-    slice_map = import_series(folder).slice_map
-    shape = (48, 56, round(29 / slice_map.step_mm) + 1)
-    for key in ("scan", "image", "brain", "probability", "pred"):
-        array = torch.zeros(1, *shape)
+    load = LoadImaged("image", reader=HeadCTReader(isolate=False), image_only=True, ensure_channel_first=True)
+    (loaded,) = decollate_batch(list_data_collate([load({"image": str(folder), "name": "a"})]))
+    scan["image"] = loaded["image"]
+    for key in ("scan", "brain", "probability", "pred"):
+        array = torch.zeros(loaded["image"].shape)
         if key in ("pred", "probability"):
             array[:, 20:30, 20:30] = 1  # through all slices: 100 pixels of 16 mm2 over 5 + 5 + 5 + 6 + 7 + 7 mm
         scan[key] = MetaTensor(array, affine=torch.from_numpy(AFFINE))
-    meta = scan["image"].meta
-    meta["filename_or_obj"] = str(folder)
-    meta[SOURCE_KEY] = json.dumps(slice_map.as_source())
-    meta[SLICES_KEY] = json.dumps({"files": slice_map.files, "frames": slice_map.frames})
     findings = written(tmp_path, scan, dicom_out=True)
     assert findings["findings"]["volume_ml_native"] == pytest.approx(0.1 * 16 * (5 + 5 + 5 + 6 + 7 + 7))
     assert "volume_ml_native_by_subtype" not in findings["findings"]
@@ -118,5 +115,5 @@ def test_a_dicom_scan_gets_native_volumes_and_dicom_files(tmp_path, scan):
 
     (folder / "IM0003.dcm").unlink()  # gone since it was read
     findings = written(tmp_path, scan, dicom_out=True)
-    assert [w["code"] for w in findings["warnings"]] == ["W_DICOM_OUT"]
+    assert [w["code"] for w in findings["warnings"]] == ["W_SPACING", "W_COVERAGE", "W_DICOM_OUT"]
     assert not list((tmp_path / "out/a").glob("*.dcm"))
