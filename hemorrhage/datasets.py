@@ -68,8 +68,10 @@ class Failure:
         return json.dumps(asdict(self))
 
 
-def _kept_on_disk(data: Sequence[dict[str, Any]], transform: Callable[[Any], Any], folder: str) -> PersistentDataset:
-    """Cases whose preparation up to the first random step is done once and kept in ``folder``, a user's own.
+def _kept_on_disk(
+    data: Sequence[dict[str, Any]], transform: Callable[[Any], Any], folder: str | None
+) -> PersistentDataset:
+    """Cases whose preparation up to the first random step is done once and kept in ``folder``, a user's own; None keeps none.
 
     With MONAI's default, ``weights_only``, the meta data of an image cannot be read back: every file counts as corrupt
     and is made anew at each epoch.
