@@ -71,10 +71,11 @@ class Failure:
 def _kept_on_disk(
     data: Sequence[dict[str, Any]], transform: Callable[[Any], Any], folder: str | None
 ) -> PersistentDataset:
-    """Cases whose preparation up to the first random step is done once and kept in ``folder``, a user's own; None keeps none.
+    """Cases whose preparation up to the first random step is done once and kept in ``folder``.
 
-    With MONAI's default, ``weights_only``, the meta data of an image cannot be read back: every file counts as corrupt
-    and is made anew at each epoch.
+    The folder is a user's own, because what lies in it is unpickled; None keeps nothing. With MONAI's
+    default, ``weights_only``, the meta data of an image cannot be read back: every file counts as corrupt and is made
+    anew at each epoch.
     """
     return PersistentDataset(
         data, transform, folder, hash_transform=pickle_hashing, track_meta=True, weights_only=False
