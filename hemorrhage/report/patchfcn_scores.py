@@ -53,10 +53,10 @@ def scan_score(probability: np.ndarray, p: float = 256.0, axis: int = 2) -> floa
 class PatchFCNScores:
     """Measure of :class:`hemorrhage.handlers.ScanWriter`: the scores of a scan and its slices.
 
-    Adds "patchfcn" to the findings: "lp_score"; "slices", a list of "frame_score" and "lp_norm" (and "patch_score") from
-    the first slice of the file on; with a patch branch "patch_score", the largest of its slices; and, where the network
-    names subtypes, "subtype_scores", each the largest patch score, or the L_p score of its pixels without a patch
-    branch.
+    Adds "patchfcn" to the findings: "lp_score"; "slices", a list of "frame_score" and "lp_norm" (and "patch_score")
+    from the first slice of the file on; with a patch branch "patch_score", the largest of its slices; and, where the
+    network names subtypes, "subtype_scores", each the largest patch score, or the L_p score of its pixels without a
+    patch branch.
 
     Args:
         p: exponent of the norm.
