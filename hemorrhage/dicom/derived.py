@@ -18,10 +18,16 @@ from hemorrhage.dicom.slice_map import SliceMap
 from hemorrhage.errors import ScanError, ScanWarning
 from hemorrhage.subtypes import Subtype
 
-__all__ = ["REPORT_FILE", "SEGMENTATION_FILE", "save_derived"]
+__all__ = ["IDENTIFYING", "REPORT_FILE", "SEGMENTATION_FILE", "save_derived"]
 
 SEGMENTATION_FILE = "hemorrhage.seg.dcm"
 REPORT_FILE = "measurements.sr.dcm"
+
+# What such objects take over of the patient and the study. The standard lets all of it be empty (type 2).
+IDENTIFYING = (
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID",
+    "AccessionNumber", "ReferringPhysicianName",
+)  # fmt: skip
 
 
 def save_derived(
@@ -32,6 +38,7 @@ def save_derived(
     volumes_ml: Mapping[str, float],
     segments: Sequence[Subtype],
     algorithm: Algorithm,
+    name_patient: bool = False,
 ) -> list[ScanWarning]:
     """Write ``hemorrhage.seg.dcm`` and ``measurements.sr.dcm``, or say why not.
 
@@ -43,6 +50,8 @@ def save_derived(
         volumes_ml: mL by :attr:`Subtype.short`, for the report.
         segments: the subtypes whose ``index`` are the labels.
         algorithm: what made the labels.
+        name_patient: False leaves IDENTIFYING empty, so that the files hold no more of the patient than unique
+            identifiers; True copies it, as an archive needs to file them.
 
     Returns:
         nothing, or ``W_DICOM_OUT`` if the source lacks what such objects must refer to. A result does not fail for
@@ -55,6 +64,10 @@ def save_derived(
             references = read_references(source, slice_map)
             segmentation = make_segmentation(native, references, segments, algorithm)
             report = make_measurement_report(volumes_ml, segmentation, references, segments, algorithm)
+            if not name_patient:
+                for made in (segmentation, report):
+                    for keyword in IDENTIFYING:
+                        setattr(made, keyword, "")
             contents = {SEGMENTATION_FILE: _encoded(segmentation), REPORT_FILE: _encoded(report)}
     except ScanError as error:
         return [_refusal(error.cause, (error.file,))]

@@ -58,6 +58,7 @@ class ScanWriter:
             such, and the findings give mL by subtype. Otherwise it is a mask of any hemorrhage.
         measures: further measures; what each returns becomes part of the findings.
         dicom_out: whether a scan that came as DICOM also gets ``hemorrhage.seg.dcm`` and ``measurements.sr.dcm``.
+        dicom_patient: whether these two name the patient and the study as their source does.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class ScanWriter:
         subtypes: bool = False,
         measures: Sequence[Callable[[ScanResult], Mapping[str, object]]] = (),
         dicom_out: bool = False,
+        dicom_patient: bool = False,
     ) -> None:
         self.output_dir = Path(output_dir).absolute()
         self.weights = Path(weights)
@@ -75,6 +77,7 @@ class ScanWriter:
         self.subtypes = subtypes
         self.measures = tuple(measures)
         self.dicom_out = dicom_out
+        self.dicom_patient = dicom_patient
         self._weights_sha256 = ""
 
     def attach(self, engine: Engine) -> None:
@@ -178,7 +181,8 @@ class ScanWriter:
         source = Path(str(result.data["image"].meta["filename_or_obj"]))
         codes = tuple(dict.fromkeys(w.code for w in doubts))
         algorithm = Algorithm(self._weights_sha256, self.threshold, codes)
-        return save_derived(folder, source, result.slice_map, native, native_ml, self._segments(), algorithm)
+        segments, named = self._segments(), self.dicom_patient
+        return save_derived(folder, source, result.slice_map, native, native_ml, segments, algorithm, named)
 
     def _findings(self, result: ScanResult, native_ml: Mapping[str, float] | None) -> dict[str, Any]:
         found = measure(

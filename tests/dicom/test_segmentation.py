@@ -12,7 +12,7 @@ from analytic_head import BLEED_ML, BLEEDS
 from dicom_phantom import EVEN, FRAME_OF_REFERENCE, SERIES, STUDY, enhanced, pixel_points, series, write
 from pydicom.dataset import Dataset
 
-from hemorrhage.dicom.derived import REPORT_FILE, SEGMENTATION_FILE, save_derived
+from hemorrhage.dicom.derived import IDENTIFYING, REPORT_FILE, SEGMENTATION_FILE, save_derived
 from hemorrhage.dicom.importer import import_series
 from hemorrhage.dicom.segmentation import Algorithm
 from hemorrhage.dicom.slice_map import SliceMap
@@ -36,12 +36,16 @@ def truth_on(sources: list[Dataset]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def derived(
-    folder: Path, native: np.ndarray, slice_map: SliceMap, segments: tuple[Subtype, ...] = SUBTYPES
+    folder: Path,
+    native: np.ndarray,
+    slice_map: SliceMap,
+    segments: tuple[Subtype, ...] = SUBTYPES,
+    name_patient: bool = False,
 ) -> tuple[Path, list[ScanWarning]]:
     out = folder.parent / "out"
     out.mkdir()
     volumes = native_volumes_ml(slice_map, native, segments)
-    return out, save_derived(out, folder, slice_map, native, volumes, segments, ALGORITHM)
+    return out, save_derived(out, folder, slice_map, native, volumes, segments, ALGORITHM, name_patient)
 
 
 def points_by_frame(dataset: Dataset) -> dict[int, np.ndarray]:
@@ -219,10 +223,32 @@ PERSONAL = {
 }
 
 
-def test_no_text_of_the_patient_is_copied_but_what_the_standard_requires(tmp_path: Path) -> None:
+PLANTED = {
+    "PatientName": "PLANTED^NAME", "PatientID": "PLANTED-ID", "PatientBirthDate": "19010203", "PatientSex": "O",
+    "StudyDate": "19020304", "StudyTime": "010203.456789", "StudyID": "PLANTED-STUDY",
+    "AccessionNumber": "PLANTED-ACC", "ReferringPhysicianName": "PLANTED^DOCTOR",
+}  # fmt: skip
+
+
+def test_nothing_that_names_the_patient_is_written_unless_asked_for(tmp_path: Path) -> None:
+    sources = series(**{**PERSONAL, **PLANTED})
+    slice_map = import_series(write(tmp_path / "ct", sources)).slice_map
+    out, doubts = derived(tmp_path / "ct", np.zeros((48, 56, 38), np.uint8), slice_map, (ANY,))
+    assert doubts == []
+    assert set(PLANTED) == set(IDENTIFYING)
+    for name in (SEGMENTATION_FILE, REPORT_FILE):
+        content = (out / name).read_bytes()
+        for value in (*PLANTED.values(), "NEVER-COPIED", "077Y"):
+            assert len(value) == 1 or value.encode() not in content, (name, value)
+        dataset = pydicom.dcmread(out / name)
+        assert all(keyword in dataset and dataset[keyword].is_empty for keyword in IDENTIFYING)
+        assert dataset.StudyInstanceUID == sources[0].StudyInstanceUID
+
+
+def test_no_text_of_the_patient_is_copied_but_what_an_archive_requires(tmp_path: Path) -> None:
     sources = series(AccessionNumber="A1", PatientBirthDate="19440101", PatientSex="F", **PERSONAL)
     slice_map = import_series(write(tmp_path / "ct", sources)).slice_map
-    out, _ = derived(tmp_path / "ct", np.zeros((48, 56, 38), np.uint8), slice_map, (ANY,))
+    out, _ = derived(tmp_path / "ct", np.zeros((48, 56, 38), np.uint8), slice_map, (ANY,), name_patient=True)
     for name in (SEGMENTATION_FILE, REPORT_FILE):
         dataset = pydicom.dcmread(out / name)
         assert (dataset.PatientID, dataset.PatientName, dataset.AccessionNumber) == ("P1", "Doe^Jane", "A1")
