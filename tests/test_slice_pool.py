@@ -101,7 +101,7 @@ def test_balance_needs_both_kinds(tmp_path):
 
 def test_phantoms_become_slices(tmp_path):
     data = phantom_slabs(
-        1, seed=5, size=64, pixel_mm=(3.4, 3.5), slices_per_head=4, scans_per_head=2, positive_fraction=1.0
+        2, seed=5, size=64, pixel_mm=(3.4, 3.5), slices_per_head=22, scans_per_head=2, positive_fraction=1.0
     )
     prepare = Compose(
         [
@@ -112,7 +112,7 @@ def test_phantoms_become_slices(tmp_path):
         ]
     )
     slices = SlicePool(data, prepare, cache_dir=str(tmp_path))
-    assert 4 <= len(slices) <= 12  # two scans of four slices with an outer one at each end
+    assert 40 <= len(slices) <= 96  # two scans each of two heads, 22 slices with an outer one at each end
     assert slices.positive.any()
     stack = np.stack([slices[n]["image"].numpy() for n in range(len(slices))])
     assert stack.max() <= 1.0

@@ -44,4 +44,4 @@ def test_training_on_phantoms_finds_the_bleed_of_another_head(study, tmp_path, m
         found = np.asarray(nib.load(f"out/{name}/hemorrhage.nii.gz").dataobj) > 0
         both = np.count_nonzero(truth & found)
         overlaps.append(2 * both / (np.count_nonzero(truth) + np.count_nonzero(found)))
-    assert max(overlaps) > 0.3, overlaps  # a random mask of that size would overlap by 0.03
+    assert max(overlaps) > 0.15, overlaps  # a random mask of that size would overlap by 0.03
