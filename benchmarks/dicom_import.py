@@ -19,6 +19,8 @@ import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from hemorrhage.dicom.isolated import import_series_isolated
 
 SIDE, SPACING, TILT = 512, 0.45, np.radians(12.0)
