@@ -13,7 +13,7 @@ import math
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
@@ -74,7 +74,7 @@ class Plan:
         return SlicePhantoms(
             size=240, seed=self.seed, slices_per_head=22, scans_per_head=1, positive_fraction=0.75, paired_fraction=0.4,
             exported=0.0,
-            recipe=Recipe().without(*self.without),
+            recipe=replace(Recipe(), faint_blood=1.7).without(*self.without),
         )  # fmt: skip
 
 
@@ -152,7 +152,8 @@ def augment(x: torch.Tensor, y: torch.Tensor, g: torch.Generator) -> tuple[torch
     y = (functional.grid_sample(y, grid, align_corners=False) > 0.5).float()
     single = u(0, 1, n) < 0.5
     x = torch.where(single[:, None, None, None], x[:, 1:2], x)
-    x = (x * u(0.92, 1.08, n, 1, 1, 1) + 0.04 * torch.randn((n, 1, 1, 1), generator=g)).clamp(-1, 1)
+    x = x * u(0.92, 1.08, n, 1, 1, 1) + 0.04 * torch.randn((n, 1, 1, 1), generator=g)
+    x = (x + u(0, 0.06, n, 1, 1, 1) * torch.randn(x.shape, generator=g)).clamp(-1, 1)
     return x.contiguous(memory_format=torch.channels_last), y
 
 

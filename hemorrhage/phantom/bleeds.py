@@ -55,7 +55,7 @@ def add_bleeds(
     plan = []
     for subtype in order:
         ml = (volume_ml or {}).get(subtype) or draw_volume(subtype, r)
-        hu = (density_hu or {}).get(subtype) or draw_density(subtype, ml, r)
+        hu = (density_hu or {}).get(subtype) or draw_density(subtype, ml, r, max(1.0, recipe.faint_blood))
         if subtype in VISIBLE and not density_hu:
             # The table's lowest values are of scans whose brain was darker too: no reader outlines what he can't see.
             hu = max(hu, head.numbers["gray"] + LEAST_CONTRAST_HU)

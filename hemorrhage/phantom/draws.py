@@ -28,6 +28,14 @@ class Draws:
         self.numbers = np.random.default_rng(seed)
         self.tensors = torch.Generator(self.device).manual_seed(int(self.numbers.integers(2**62)))
 
+    def spawn(self) -> Draws:
+        """Another stream that depends on this one's seed and leaves it where it is.
+
+        What is drawn from it, or no longer, changes nothing of what is drawn here: an ingredient can come and go
+        without making another head.
+        """
+        return Draws(int(self.numbers.spawn(1)[0].integers(2**62)), self.device)
+
     def uniform(self, low: float, high: float) -> float:
         """A number in [low, high)."""
         return float(self.numbers.uniform(low, high))
@@ -53,9 +61,9 @@ class Draws:
         p = None if weights is None else np.asarray(weights, float) / np.sum(weights)
         return options[int(self.numbers.choice(len(options), p=p))]
 
-    def quantile(self, table: Sequence[float], levels: Sequence[float]) -> float:
-        """A number from a quantile table, linear between its entries."""
-        return float(np.interp(self.numbers.random(), levels, table))
+    def quantile(self, table: Sequence[float], levels: Sequence[float], power: float = 1.0) -> float:
+        """A number from a quantile table, linear between its entries; a ``power`` above 1 favors its lower end."""
+        return float(np.interp(self.numbers.random() ** power, levels, table))
 
     def randn(self, *shape: int) -> torch.Tensor:
         """White normal noise of ``shape``."""

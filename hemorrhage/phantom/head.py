@@ -35,8 +35,8 @@ class Head:
         fields: name to (X, Y, Z) tensor on the head grid: ``bx by bz`` atlas mm at which brain tissue is looked up,
             ``depth`` mm below the inner table, ``skin``, ``bone``, ``inner_bone``, ``air``, ``falx``, ``tent_region``,
             ``sinus``, ``vessel``, ``calcification`` signed distances in mm, ``midline`` and ``tent`` signed heights in
-            mm above falx and tentorium, ``soft`` HU outside the skull, ``change`` HU added to brain tissue, ``middle``
-            and ``fine`` noise, ``trauma`` distance in mm to where the head was hit (FAR where it was not) and ``crack``
+            mm above falx and tentorium, ``soft`` HU outside the skull, ``change`` HU added to brain tissue, ``pale`` HU
+            added to white matter alone, ``middle`` and ``fine`` noise, ``trauma`` distance in mm to where the head was hit (FAR where it was not) and ``crack``
             signed distance to the plane of its fracture.
         numbers: HU of tissues and widths in mm, by name.
         scale: (3,) atlas mm a mm of this head.
@@ -156,6 +156,8 @@ def draw_head(r: Draws, recipe: Recipe | None = None, trauma_share: float | None
         "calcification": _calcifications((x, y, z), fine, age, r, recipe.calcifications) / size,
         "change": _tissue_change((x, y, z), depth, middle, age, r, recipe.old_lesions)
         + recipe.deep_nuclei * _deep_nuclei(b, r),
+        "pale": _white_matter_edema((x, y, z), depth, recipe.edema, r.spawn()),
+        "vein": _deep_veins((x, y, z), r.spawn()) / size,
         "middle": middle, "fine": fine, "trauma": trauma, "crack": crack,
     }  # fmt: skip
     gray = r.normal(36.5, 2.2, 31, 42)
@@ -170,6 +172,8 @@ def draw_head(r: Draws, recipe: Recipe | None = None, trauma_share: float | None
         "dura_mm": r.uniform(0.4, 1.6),
         "sinus": gray + recipe.sinuses * (sinus_hu - gray), "vessel": gray + recipe.sinuses * (vessel_hu - gray),
         "calcification": METAL_HU if r.chance(recipe.metal) else r.log_uniform(90, 450),
+        "vein": gray + recipe.veins * (r.spawn().uniform(40, 64) - gray),
+        "edge_mm": recipe.veins * r.spawn().uniform(0.0, 0.8),
         "cortical": r.uniform(1150, 1800), "diploe": r.uniform(350, 950), "base_bone": r.uniform(600, 1300),
         "rough_mm": recipe.uneven_bone * r.uniform(0.1, 0.9),
         "rough_fine_mm": recipe.uneven_bone * r.uniform(0.0, 0.7),
@@ -308,6 +312,34 @@ def _deep_nuclei(atlas, r):
         (ellipsoid(side, (11, -19, 8), (9, 14, 9)), r.uniform(0.0, 4.5)),
     ]
     return torch.stack([value * step(part, 4.0) for part, value in parts]).amax(0)
+
+
+def _deep_veins(atlas, r):
+    """Internal cerebral veins, basal veins around the midbrain and the vein of Galen that they form."""
+    side = (atlas[0].abs(), atlas[1], atlas[2])
+    w = r.uniform(0.7, 1.7)
+    end = (0.0, -38 + r.normal(0, 2), 6 + r.normal(0, 2))
+    return torch.stack([
+        capsule(side, (2.0, 2, 14), (2.0, -24, 15), 0.7 * w),
+        capsule(side, (2.0, -24, 15), end, w),
+        capsule(side, (17, -8, -16), (19, -26, -8), 0.7 * w),
+        capsule(side, (19, -26, -8), end, 0.8 * w),
+        capsule(atlas, end, (0, -48, 10 + r.normal(0, 2)), r.uniform(1.5, 3.2)),
+    ]).amax(0)  # fmt: skip
+
+
+def _white_matter_edema(atlas, depth, often, r):
+    """HU added to white matter alone: vasogenic edema spreads between the gyri and leaves islands of bright cortex."""
+    x = atlas[0]
+    if not r.chance(often):
+        return torch.zeros_like(x)
+    side = r.sign()
+    center = (side * r.uniform(20, 50), r.uniform(-70, 45), r.uniform(-15, 50))
+    radius = r.uniform(14, 40)
+    radii = tuple(radius * r.uniform(0.7, 1.4) for _ in range(3))
+    blob = ellipsoid(atlas, center, radii) + 0.3 * radius * r.smooth(x.shape, (9, 10, 9))
+    blob = torch.minimum(blob, torch.minimum(side * x + 2, depth - 1))
+    return -r.uniform(7, 18) * step(blob, r.uniform(3, 9))
 
 
 def _tissue_change(atlas, depth, middle, age, r, often):

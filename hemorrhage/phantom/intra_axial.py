@@ -93,10 +93,11 @@ def intraparenchymal(head, bleed, space, taken, r):
 
     level = solve(bleed, level_of, space, taken, (0.5, 75.0))
     ring = r.uniform(0, 12) * min(1.0, radius / 12) if r.chance(0.75) else 0.0
-    change = head.fields["change"]
     if ring > 1:
-        change = change - r.uniform(6, 18) * step(level + ring * 0.6, ring) * step(fence, 2.0)
-    return head.with_fields(change=change), bleed, level
+        drop = r.uniform(6, 18) * step(level + ring * 0.6, ring) * step(fence, 2.0)
+        # Most of the swelling is in white matter.
+        head = head.with_fields(change=head.fields["change"] - 0.5 * drop, pale=head.fields["pale"] - 0.6 * drop)
+    return head, bleed, level
 
 
 def intraventricular(head, bleed, space, taken, r):

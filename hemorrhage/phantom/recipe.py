@@ -26,7 +26,10 @@ class Recipe:
         collections: share of heads with a hygroma, which is not labeled.
         skull_defects: share of heads with a hole in the vault.
         metal: share of heads with a piece of metal.
-        faint_blood: 1 draws densities from the whole table, 0 keeps blood at least 15 HU above gray matter.
+        edema: share of heads with swollen white matter without blood, its cortex spared.
+        veins: factor on the contrast of the deep veins and of the tentorium's free edge.
+        faint_blood: 1 draws densities from the whole table, 0 keeps blood at least 15 HU above gray matter; more than 1
+            draws the table's lower end more often than it occurs.
     """
 
     beam_hardening: float = 1.0
@@ -42,6 +45,8 @@ class Recipe:
     collections: float = 0.06
     skull_defects: float = 0.03
     metal: float = 0.015
+    edema: float = 0.12
+    veins: float = 1.0
     faint_blood: float = 1.0
 
     def without(self, *names: str) -> Recipe:

@@ -142,11 +142,15 @@ def _inside(head: Head, f: dict[str, torch.Tensor], pixel: float):
     tissue = gray + white
     space = brain_space(tissue, ventricle, depth, n)
     csf = space.csf
-    hu = n["gray"] + (n["white"] - n["gray"]) * (white / (tissue + 1e-3)).clamp_(0, 1) + f["change"]
+    whiteness = (white / (tissue + 1e-3)).clamp_(0, 1)
+    hu = n["gray"] + (n["white"] - n["gray"] + f["pale"]) * whiteness + f["change"]
     hu = _paint(hu, n["csf"], csf)
     hu = _paint(hu, n["vessel"], step(f["vessel"], width) * step(csf - 0.2, 0.4))
+    hu = _paint(hu, n["vein"], step(f["vein"], width))
     falx = step(n["falx_mm"] - f["midline"].abs(), width) * step(f["falx"], 3.0)
-    tent = step(n["tent_mm"] - f["tent"].abs(), width) * step(f["tent_region"], 3.0)
+    # The tentorium is thickest along its free edge, which stands in cisterns beside the midbrain.
+    edge = n["edge_mm"] * step(5.0 - f["tent_region"], 4.0)
+    tent = step(n["tent_mm"] + edge - f["tent"].abs(), width) * step(f["tent_region"], 3.0)
     dura = torch.maximum(falx * n["falx_share"], tent * n["tent_share"])
     dura = torch.maximum(dura, step(n["dura_mm"] - depth, width) * 0.8)
     hu = _paint(hu, n["dura"], dura)

@@ -2,6 +2,7 @@
 
 from dataclasses import fields, replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,6 +13,7 @@ from hemorrhage.phantom.head import FAR_MM, METAL_HU, draw_head
 from hemorrhage.phantom.recipe import Recipe
 from hemorrhage.phantom.scanner import draw_scanner
 from hemorrhage.phantom.space import space_of
+from hemorrhage.phantom.statistics import DENSITY_HU, LEVELS, draw_density
 
 NOTHING = Recipe().without(*(f.name for f in fields(Recipe)))
 
@@ -31,8 +33,9 @@ def test_a_head_of_nothing_has_no_contrast_but_tissue():
     for seed in range(3):
         head = draw_head(Draws(seed), NOTHING)
         n = head.numbers
-        assert n["dura"] == n["sinus"] == n["vessel"] == pytest.approx(n["gray"])
-        assert n["rough_mm"] == n["rough_fine_mm"] == n["fracture"] == 0.0
+        assert n["dura"] == n["sinus"] == n["vessel"] == n["vein"] == pytest.approx(n["gray"])
+        assert n["rough_mm"] == n["rough_fine_mm"] == n["fracture"] == n["edge_mm"] == 0.0
+        assert not bool(head.fields["pale"].any())
         assert float(head.fields["trauma"].min()) == FAR_MM
         assert n["calcification"] < METAL_HU
         assert draw_scanner(Draws(seed), recipe=NOTHING).hardening == 0.0
@@ -101,6 +104,25 @@ def test_the_bare_head_is_the_one_before_its_bleed():
     bled = add_bleeds(head, ["IPH"], Draws(3), {"IPH": 30.0})
     assert bled.bare is head
     assert not torch.equal(bled.fields["bx"], head.fields["bx"])
+
+
+def test_edema_pales_white_matter_on_one_side_and_moves_nothing_else():
+    """Leaving an ingredient out gives the same head without it, since each is drawn from a stream of its own."""
+    plain, swollen = (draw_head(Draws(6), replace(NOTHING, edema=share)) for share in (0.0, 1.0))
+    drop = swollen.fields["pale"]
+    assert -18 <= float(drop.min()) < -5
+    sides = plain.fields["midline"][drop < -1]
+    assert bool((sides > -4).all()) or bool((sides < 4).all())
+    assert {n for n in plain.fields if not torch.equal(plain.fields[n], swollen.fields[n])} == {"pale"}
+    assert plain.numbers == swollen.numbers
+
+
+def test_faint_blood_comes_more_often_where_it_is_asked_for():
+    """u ** 2 has its median at 0.25: half of the bleeds then lie in the table's lowest quarter."""
+    quarter = DENSITY_HU["IPH"][1][LEVELS.index(0.25)]
+    r = Draws(0)
+    low = [draw_density("IPH", 10.0, r, faint=2.0) <= quarter for _ in range(2000)]
+    assert np.mean(low) == pytest.approx(0.5, abs=0.04)
 
 
 def test_faint_blood_can_be_left_out():
