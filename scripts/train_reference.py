@@ -36,6 +36,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "vnet128": ("train", "averaged"),
     "patchfcn": (*PATCHFCN, *AVERAGED),
     "patchfcn_small": (*PATCHFCN, "patchfcn_small", *AVERAGED),
+    "slice_unet": (*PATCHFCN, "patchfcn_small", "slice_unet", *AVERAGED),
 }
 
 

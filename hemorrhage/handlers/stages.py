@@ -60,7 +60,8 @@ class Stages:
         stages: dictionaries with "name"; "epochs"; "learning_rate", with "drops" or "cosine" as
             :func:`learning_rate` takes them; "freeze", parts of the network that stand still (default none); and
             "loss", weights of the loss's terms by their attribute's name (default as they are).
-        network: a network with a method ``freeze``, such as :class:`hemorrhage.networks.PatchFCN`.
+        network: the network; where a stage freezes parts it has a method ``freeze``, as
+            :class:`hemorrhage.networks.PatchFCN` has.
         optimizer: its optimizer.
         loss: the loss.
         folder: where the weights go.
@@ -85,6 +86,7 @@ class Stages:
         self.folder = Path(folder)
         self.gradient_norm = gradient_norm
         self.result = result
+        self._freezes = any(stage.get("freeze") for stage in self.stages)
         self._usual = {name: getattr(loss, name) for stage in self.stages for name in stage.get("loss", {})}
 
     def attach(self, engine: Engine) -> None:
@@ -106,7 +108,8 @@ class Stages:
 
     def _start_epoch(self, engine: Engine) -> None:
         stage, before = self._stage(engine)
-        self._inner.freeze(*stage.get("freeze", ()))
+        if self._freezes:
+            self._inner.freeze(*stage.get("freeze", ()))
         for parameter in self._inner.parameters():
             if not parameter.requires_grad:
                 parameter.grad = None  # a gradient of zero would let weight decay and momentum go on
