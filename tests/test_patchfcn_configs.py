@@ -116,6 +116,30 @@ def test_three_stages_evaluation_and_inference_of_files(study, elsewhere):
     assert len(found["slices"]) == 1
 
 
+def test_a_unet_goes_the_same_way_with_averaged_weights(study, elsewhere):
+    way = ("patchfcn_small", "slice_unet")
+    tiny = {"network_def#channels": [4, 8, 8], "pixel_mm": 3.0, "window": 64, "device": TINY["device"]}
+    training = {**TRAINING, **tiny, "stages": [{"name": "pixels", "epochs": 1, "learning_rate": 1e-3, "cosine": True}]}
+    del training["network_def#width"]
+    run_bundle(
+        config_file=config("train", "patchfcn", "patchfcn_train", *way, "averaged", "patchfcn_averaged"),
+        dataset_dir=str(study),
+        output_dir="run",
+        **training,
+    )
+    run_bundle(
+        config_file=config("inference", "patchfcn", *way),
+        dataset_dir=str(study / "ct_scans/049.nii.gz"),
+        output_dir="out",
+        checkpoint="run/model.pt",
+        **tiny,
+    )
+    probability = nib.load("out/049/probability.nii.gz").get_fdata()
+    brain = probability > 0
+    assert probability.shape == nib.load(study / "ct_scans/049.nii.gz").shape
+    assert 0.02 < brain.mean() < 0.6  # the answer is kept to the brain, whatever the network sees around it
+
+
 def test_subtypes_are_mapped_and_scored(study, elsewhere):
     weights = save_weights(elsewhere / "w.pt", classes=5, patch_branch=True, prior=0.9)
     run_bundle(
