@@ -34,6 +34,7 @@ PATCHFCN = ("train", "patchfcn", "patchfcn_train")
 AVERAGED = ("averaged", "patchfcn_averaged")
 SYSTEMS: dict[str, tuple[str, ...]] = {
     "vnet128": ("train", "averaged"),
+    "vnet_small": ("train", "vnet_small", "averaged"),
     "patchfcn": (*PATCHFCN, *AVERAGED),
     "patchfcn_small": (*PATCHFCN, "patchfcn_small", *AVERAGED),
     "slice_unet": (*PATCHFCN, "patchfcn_small", "slice_unet", *AVERAGED),

@@ -30,6 +30,7 @@ TINY = {
 
 # Each overlay of a system, with the values that make it as small as the others.
 SYSTEMS = {
+    "vnet_small": {"network_def#width": 2, "kept_phantoms": 0},
     "vnet64": {"network_def#width": 2, "network_def#norm": "batch", "block": 16, "blocks_per_case": 2},
     "vnet32": {"network_def#width": 2, "network_def#norm": "batch", "block": 16, "blocks_per_case": 4},
     "vnet2d": {"network_def#width": 2, "in_plane": 32, "slices_per_case": 2},
