@@ -34,10 +34,10 @@ class Head:
     Attributes:
         fields: name to (X, Y, Z) tensor on the head grid: ``bx by bz`` atlas mm at which brain tissue is looked up,
             ``depth`` mm below the inner table, ``skin``, ``bone``, ``inner_bone``, ``air``, ``falx``, ``tent_region``,
-            ``sinus``, ``vessel``, ``calcification`` signed distances in mm, ``midline`` and ``tent`` signed heights in
-            mm above falx and tentorium, ``soft`` HU outside the skull, ``change`` HU added to brain tissue, ``pale`` HU
-            added to white matter alone, ``middle`` and ``fine`` noise, ``trauma`` distance in mm to where the head was hit (FAR where it was not) and ``crack``
-            signed distance to the plane of its fracture.
+            ``sinus``, ``vessel``, ``vein``, ``calcification`` signed distances in mm, ``midline`` and ``tent`` signed
+            heights in mm above falx and tentorium, ``soft`` HU outside the skull, ``change`` HU added to brain tissue,
+            ``pale`` HU added to white matter alone, ``middle`` and ``fine`` noise, ``trauma`` distance in mm to where
+            the head was hit (FAR where it was not) and ``crack`` signed distance to the plane of its fracture.
         numbers: HU of tissues and widths in mm, by name.
         scale: (3,) atlas mm a mm of this head.
         bleeds: what :mod:`hemorrhage.phantom.bleeds` added.

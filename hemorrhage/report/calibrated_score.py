@@ -1,0 +1,77 @@
+"""The scan score as a probability, where somebody has measured what it means."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hemorrhage.errors import ScanError
+from hemorrhage.files import sha256_of
+from hemorrhage.geometry import voxel_sizes_mm
+from hemorrhage.metrics.calibration import LogisticCurve
+from hemorrhage.report.findings import peak_score
+from hemorrhage.report.scan_result import ScanResult
+
+__all__ = ["CALIBRATION", "CalibratedScore", "read_calibration"]
+
+CALIBRATION = "calibration.json"
+
+
+def read_calibration(weights: Path) -> dict[str, Any] | None:
+    """The calibration beside weights, as ``scripts/calibrate.py`` writes it.
+
+    Args:
+        weights: file of weights.
+
+    Returns:
+        its record, or None where there is none.
+
+    Raises:
+        ScanError: E_WEIGHTS if it is of other weights, or no calibration: a wrong probability is worse than none.
+    """
+    path = weights.parent / CALIBRATION
+    if not path.exists():
+        return None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        numbers = (float(record["slope"]), float(record["intercept"]), str(record["weights_sha256"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ScanError("E_WEIGHTS", path, f"it is no calibration ({error})", "Delete it, or make it anew.") from error
+    if numbers[2] != sha256_of(weights):
+        raise ScanError(
+            "E_WEIGHTS", path, f"it was made for other weights than {weights.name}",
+            "Delete it, or make it anew with scripts/calibrate.py.",
+        )  # fmt: skip
+    return record
+
+
+class CalibratedScore:
+    """Measure of :class:`hemorrhage.handlers.ScanWriter` that turns the scan score into a probability of any blood.
+
+    Adds "probability_of_hemorrhage" and "calibrated_on", both None where the weights have no calibration beside them.
+    The probability holds for scans like those of the calibration and their share of bleeds.
+
+    Args:
+        weights: file that the network was loaded from.
+    """
+
+    def __init__(self, weights: str) -> None:
+        self.weights = Path(weights).expanduser()
+
+    @cached_property
+    def _record(self) -> dict[str, Any] | None:
+        return read_calibration(self.weights)
+
+    def __call__(self, result: ScanResult) -> Mapping[str, object]:
+        """What to add to the findings."""
+        if self._record is None:
+            return {"probability_of_hemorrhage": None, "calibrated_on": None}
+        curve = LogisticCurve(float(self._record["slope"]), float(self._record["intercept"]))
+        score = peak_score(result.probability, voxel_sizes_mm(result.affine))
+        return {
+            "probability_of_hemorrhage": round(float(curve([score])[0]), 4),
+            "calibrated_on": self._record.get("calibrated_on"),
+        }
