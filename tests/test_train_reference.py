@@ -1,0 +1,63 @@
+"""Reference weights: trained by one command, published with all that is needed to trust and repeat them."""
+
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import torch
+from conftest import ROOT
+
+from hemorrhage.networks import VNet
+from hemorrhage.weights import load_weights
+
+SMALL = {
+    "network_def#width": 2,
+    "spacing_mm": 6,
+    "kept_phantoms": 2,
+    "cases_per_epoch": 2,
+    "validate#phantoms#length": 1,
+}
+
+
+def train(folder, *more):
+    settings = [word for name, value in SMALL.items() for word in ("--set", f"{name}={value}")]
+    command = [sys.executable, "-W", "ignore", str(ROOT / "scripts/train_reference.py"), "vnet_small", *settings, *more]
+    return subprocess.run(
+        [*command, "--runs", "runs", "--models", "models"], cwd=folder, capture_output=True, text=True, check=False
+    )  # fmt: skip
+
+
+def test_weights_are_trained_published_and_trained_on(tmp_path):
+    done = train(tmp_path, "--set", "max_epochs=1", "--minutes", "5", "--seed", "3")
+    assert done.returncode == 0, done.stderr[-3000:]
+    folder = tmp_path / "models/vnet_small"
+    record = json.loads((folder / "record.json").read_text())
+    assert (record["seed"], record["epochs"], record["data"]) == (3, 1, "phantoms alone")
+    assert record["settings"]["spacing_mm"] == "6"
+    assert record["sha256"] == (folder / "model.pt.sha256").read_text().split()[0]
+
+    network = VNet(width=2, norm="instance")
+    assert load_weights(network, folder / "model.pt") == record["sha256"]
+    kept = torch.load(folder / "model.pt", weights_only=True)
+    assert all(t.dtype == torch.float16 for t in kept.values() if t.is_floating_point())
+    assert record["parameters"] == sum(t.numel() for t in network.state_dict().values() if t.is_floating_point())
+
+    # Half precision keeps the function: the trained weights lie within a rounding of what is published.
+    trained = torch.load(tmp_path / "runs/vnet_small/model.pt", weights_only=True)
+    assert all(torch.allclose(kept[n].float(), t, rtol=2e-3, atol=1e-6) for n, t in trained.items())
+
+    # The same command with more to do goes on where it was.
+    again = train(tmp_path, "--set", "max_epochs=2", "--minutes", "5", "--seed", "3")
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert pd.read_csv(folder / "curves.csv")["epoch"].tolist() == [1, 2]
+    assert json.loads((folder / "record.json").read_text())["epochs"] == 2
+
+
+def test_what_cannot_be_trained_is_said_at_once(tmp_path):
+    command = [sys.executable, "-W", "ignore", str(ROOT / "scripts/train_reference.py")]
+    for arguments, says in ((["lamp"], "vnet_small"), (["vnet_small", "--set", "width"], "NAME=VALUE")):
+        done = subprocess.run([*command, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert says in done.stderr
+        assert not any(tmp_path.iterdir())
