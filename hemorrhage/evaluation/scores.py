@@ -6,37 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from hemorrhage.evaluation.combinations import combination_of
 from hemorrhage.geometry import slice_axis, voxel_sizes_mm, voxel_volume_ml
 from hemorrhage.metrics.lesions import lesion_counts
 from hemorrhage.metrics.overlap import counts, hausdorff95_mm, surface_dice
 from hemorrhage.report.findings import peak_score
 from hemorrhage.subtypes import SUBTYPES
 
-__all__ = ["COMBINATIONS", "TOLERANCE_MM", "combination_of", "score_scan"]
+__all__ = ["TOLERANCE_MM", "score_scan"]
 
 TOLERANCE_MM = 2.0
-# The groups of DeepBleed's Table 2 first.
-COMBINATIONS = ("ICH only", "ICH + IVH", "ICH + SDH", "ICH + IVH + SDH", "other", "unknown", "no blood")
-
-
-def combination_of(present: set[str] | None, any_blood: bool) -> str:
-    """The group of DeepBleed's Table 2 that a scan belongs to.
-
-    Args:
-        present: abbreviations of the subtypes in the reference; None where it names none.
-        any_blood: whether the reference has blood at all.
-
-    Returns:
-        one of :data:`COMBINATIONS`; ICH there is intraparenchymal blood. "other" has none, or subarachnoid or epidural
-        blood beside it.
-    """
-    if not any_blood:
-        return "no blood"
-    if present is None:
-        return "unknown"
-    if "IPH" not in present or present & {"EDH", "SAH"}:
-        return "other"
-    return "ICH" + "".join(f" + {s}" for s in ("IVH", "SDH") if s in present) if len(present) > 1 else "ICH only"
 
 
 def score_scan(

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hemorrhage.evaluation.scores import COMBINATIONS
+from hemorrhage.evaluation.combinations import COMBINATIONS
 from hemorrhage.metrics.detection import average_precision, operating_point, roc_auc
 from hemorrhage.metrics.intervals import bootstrap_interval
 from hemorrhage.metrics.volume import volume_agreement
 from hemorrhage.subtypes import SUBTYPES
 
 __all__ = [
+    "COLUMNS",
     "FAILED_BELOW",
     "FEWEST_PATIENTS",
     "THRESHOLDS",
@@ -32,38 +33,48 @@ FEWEST_PATIENTS = 5  # so few can be drawn in so few ways that an interval would
 VOLUME_BANDS_ML = (5.0, 30.0, 60.0)
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)  # Hssayeni et al. 2020
 
-_COLUMNS = (
+# Of the row of a scan, what summaries are made of.
+COLUMNS = (
     "dice", "jaccard", "surface_dice", "hd95_mm", "reference_ml", "automatic_ml", "lesions", "lesions_found",
     "false_positive_lesions",
 )  # fmt: skip
 _AGREEMENT = ("r", "ccc", "rmse_ml", "within_5_ml", "bias_ml", "limit_low_ml", "limit_high_ml")
+_SPREAD = ("mean", "SD", "median", "min", "max")
+_OF_SPREAD = (("dice", ""), ("jaccard", ""), ("surface dice", ""), ("absolute volume error", " mL"))
 _STATISTICS = (
-    "dice mean", "dice SD", "dice median", "dice min", "dice max", "failed (dice < 0.5)", "jaccard mean",
-    "surface dice mean", "hd95 median mm", "hd95 mean mm, where finite", "hd95 infinite",
-    *(f"volume {name}" for name in _AGREEMENT), "lesion sensitivity", "false positive lesions a scan",
+    *(f"{measure} {name}{unit}" for measure, unit in _OF_SPREAD for name in _SPREAD), "failed (dice < 0.5)",
+    "hd95 mean mm, where finite", "hd95 SD mm, where finite", "hd95 median mm", "hd95 min mm", "hd95 max mm",
+    "hd95 infinite", *(f"volume {name}" for name in _AGREEMENT), "lesion sensitivity", "false positive lesions a scan",
 )  # fmt: skip
 # Extremes have no interval: no resampling of patients can find a worse one.
-_WITHOUT_INTERVAL = ("dice min", "dice max", "hd95 infinite")
+_WITHOUT_INTERVAL = tuple(n for n in _STATISTICS if " min" in n or " max" in n or n == "hd95 infinite")
 _RATES = ("sensitivity", "specificity", "accuracy", "f1")
 
 
+def _spread(values: np.ndarray) -> list[float]:
+    """Mean, SD, median, least and largest of (N,) finite values; NaN where there are too few."""
+    if not values.size:
+        return [np.nan] * len(_SPREAD)
+    deviation = values.std(ddof=1) if values.size > 1 else np.nan
+    return [values.mean(), deviation, np.median(values), values.min(), values.max()]
+
+
 def _statistics(values: np.ndarray) -> np.ndarray:
-    """Those of ``_STATISTICS`` from rows of ``_COLUMNS``, at least one."""
+    """Those of ``_STATISTICS`` from rows of ``COLUMNS``, at least one."""
     dice, jaccard, surface, distance, manual, automatic, lesions, found, invented = values.T
     finite = distance[np.isfinite(distance)]
     agreement = volume_agreement(manual, automatic)
     return np.array(
         [
-            dice.mean(),
-            dice.std(ddof=1) if dice.size > 1 else np.nan,
-            np.median(dice),
-            dice.min(),
-            dice.max(),
+            *_spread(dice),
+            *_spread(jaccard),
+            *_spread(surface),
+            *_spread(np.abs(automatic - manual)),
             (dice < FAILED_BELOW).mean(),
-            jaccard.mean(),
-            surface.mean(),
+            *_spread(finite)[:2],
             np.sort(distance)[distance.size // 2],  # the upper middle: half of an infinite distance is none
-            finite.mean() if finite.size else np.nan,
+            distance.min(),
+            distance.max(),
             1 - finite.size / distance.size,
             *(getattr(agreement, name) for name in _AGREEMENT),
             found.sum() / lesions.sum() if lesions.sum() else np.nan,
@@ -90,14 +101,17 @@ def intervals_of(
         seed: of the draws.
 
     Returns:
-        lower and upper bounds.
+        lower and upper bounds; NaN with fewer than FEWEST_PATIENTS patients.
     """
+    if rows["patient"].nunique() < FEWEST_PATIENTS:
+        nothing = np.full(np.shape(statistic(rows[list(columns)].to_numpy(dtype=np.float64))), np.nan)
+        return nothing, nothing.copy()
     return bootstrap_interval(_by_patient(rows, columns), statistic, runs=runs, seed=seed)
 
 
 def statistics_of(rows: pd.DataFrame) -> dict[str, float]:
     """Every statistic of a group of at least one scan, without intervals, by name."""
-    found = _statistics(rows[list(_COLUMNS)].to_numpy(dtype=np.float64))
+    found = _statistics(rows[list(COLUMNS)].to_numpy(dtype=np.float64))
     return dict(zip(_STATISTICS, found.tolist(), strict=True))
 
 
@@ -179,11 +193,10 @@ def summarize(rows: pd.DataFrame, slices: pd.DataFrame, runs: int = 2000) -> pd.
         behind the value).
     """
     found: list[dict[str, Any]] = []
-    hidden = [name in _WITHOUT_INTERVAL for name in _STATISTICS]
+    hidden = np.array([name in _WITHOUT_INTERVAL for name in _STATISTICS])
     for group, part in groups_of(rows).items():
-        low, high = intervals_of(part, _COLUMNS, _statistics, runs)
-        hide = np.ones(len(hidden), dtype=bool) if part["patient"].nunique() < FEWEST_PATIENTS else np.array(hidden)
-        low[hide], high[hide] = np.nan, np.nan
+        low, high = intervals_of(part, COLUMNS, _statistics, runs)
+        low[hidden], high[hidden] = np.nan, np.nan
         values = np.array(list(statistics_of(part).values()))
         found += _table(group, len(part), _STATISTICS, values, low, high)
         for subtype in SUBTYPES:
@@ -191,8 +204,6 @@ def summarize(rows: pd.DataFrame, slices: pd.DataFrame, runs: int = 2000) -> pd.
                 column = f"{subtype.short}_found"
                 share = part[[column]].to_numpy(dtype=np.float64).mean(0)
                 bounds = intervals_of(part, (column,), lambda v: v.mean(0), runs)
-                if part["patient"].nunique() < FEWEST_PATIENTS:
-                    bounds = np.array([np.nan]), np.array([np.nan])
                 found += _table(group, len(part), [f"share of {subtype.short} marked"], share, *bounds)
     scans = rows.assign(blood=(rows["reference_ml"] > 0).astype(int))
     found += _detection_table(scans, "blood", "scan_score", runs, "scan detection")

@@ -18,7 +18,8 @@ class VolumeAgreement:
     """Agreement of automatic with manual volumes; differences are automatic minus manual.
 
     Attributes:
-        r: Pearson's correlation; NaN with fewer than two scans or where one of the two does not vary.
+        r: Pearson's correlation; NaN with fewer than three scans, because any two lie on a line, or where one of
+            the two volumes does not vary.
         ccc: Lin's concordance correlation (Biometrics 1989): also falls with a bias or another slope. NaN likewise.
         rmse_ml: root of the mean squared difference.
         within_5_ml: share of scans whose volumes differ by at most 5 mL.
@@ -64,7 +65,7 @@ def volume_agreement(manual_ml: ArrayLike, automatic_ml: ArrayLike) -> VolumeAgr
         reach = 1.96 * float(difference.std(ddof=1))
         low, high = bias - reach, bias + reach
         covariance = float(((x - x.mean()) * (y - y.mean())).mean())
-        if x.std() > 0 and y.std() > 0:
+        if x.size > 2 and x.std() > 0 and y.std() > 0:
             r = covariance / float(x.std() * y.std())
             ccc = 2 * covariance / float(x.var() + y.var() + bias**2)
     return VolumeAgreement(

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from hemorrhage.evaluation.scores import combination_of, score_scan
+from hemorrhage.evaluation.combinations import combination_of
+from hemorrhage.evaluation.scores import score_scan
 
 AFFINE = np.diag([0.5, 0.5, 5.0, 1.0])  # 1.25 mm³ a voxel
 

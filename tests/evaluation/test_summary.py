@@ -62,6 +62,15 @@ def test_numbers_by_hand(summary):
     assert value(summary, "with blood", "hd95 infinite") == pytest.approx(1 / 6)
     assert value(summary, "with blood", "hd95 mean mm, where finite") == pytest.approx(3.0)
     assert value(summary, "with blood", "hd95 median mm") == 4.0  # the upper middle of 1 2 3 4 5 inf
+    assert value(summary, "with blood", "hd95 max mm") == np.inf
+    assert value(summary, "with blood", "hd95 SD mm, where finite") == pytest.approx(np.sqrt(2.5))
+    errors = [2.0, 4.0, 10.0, 0.0, 3.0, 0.0]
+    for name, expected in (("mean", 19 / 6), ("SD", np.std(errors, ddof=1)), ("median", 2.5), ("min", 0), ("max", 10)):
+        assert value(summary, "with blood", f"absolute volume error {name} mL") == pytest.approx(expected)
+    assert value(summary, "with blood", "jaccard SD") == 0.0
+    assert value(summary, "with blood", "volume limit_high_ml") == pytest.approx(
+        -11 / 6 + 1.96 * np.std([-2, 4, -10, 0, -3, 0], ddof=1)
+    )
     assert value(summary, "with IVH", "share of IVH marked") == 0.25
 
 

@@ -41,6 +41,9 @@ def test_too_few_scans_and_no_variance_are_nan():
     one = volume_agreement([5.0], [7.0])
     assert np.isnan([one.r, one.ccc, one.limit_low_ml]).all()
     assert (one.bias_ml, one.rmse_ml) == (2.0, 2.0)
+    two = volume_agreement([5.0, 10.0], [5.0, 30.0])  # any two dots lie on a line
+    assert np.isnan([two.r, two.ccc]).all()
+    assert two.limit_high_ml == pytest.approx(10 + 1.96 * np.sqrt(200))
     assert np.isnan(volume_agreement(MANUAL, [0.0] * 4).r)  # a method that never answers has no correlation
     assert volume_agreement([0.0, 0.0], [0.0, 0.0]).rmse_ml == 0.0
 
