@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hemorrhage.errors import ScanError
+from hemorrhage.errors import ScanError, first_sentence
 from hemorrhage.files import write_atomically
 
 __all__ = ["RUN", "SCORES", "begin_run", "named_cases", "pending_cases", "read_run", "read_scores"]
@@ -43,25 +43,51 @@ def _place(output_dir: Path, name: str) -> Path:
 
 
 def read_scores(output_dir: Path, name: str) -> dict[str, Any] | None:
-    """What was written for a scan: "row", "slices" and "version" of its files; None where there is nothing yet."""
+    """What was written for a scan: "row", "slices" and "version" of its files; None where there is nothing yet.
+
+    Raises:
+        ScanError: E_FILE_UNREADABLE if the file is damaged.
+    """
+    path = _place(output_dir, name)
     try:
-        return json.loads(_place(output_dir, name).read_text(encoding="utf-8"))
+        return _read(path)
     except FileNotFoundError:
         return None
+    except ValueError as error:
+        raise ScanError(
+            "E_FILE_UNREADABLE", path, first_sentence(error), "Delete the file: the same command scores the scan again."
+        ) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise ValueError("it holds no record")
+    return found
 
 
 def read_run(output_dir: Path) -> dict[str, Any]:
     """What was scored in a folder: "name", "weights_sha256" and the settings.
 
     Raises:
-        ScanError: E_NOT_FOUND if the folder holds no evaluation.
+        ScanError: E_NOT_FOUND if the folder holds no evaluation; E_FILE_UNREADABLE if its record is damaged.
     """
     try:
-        return json.loads((output_dir / RUN).read_text(encoding="utf-8"))
+        found = _read(output_dir / RUN)
+        if "name" not in found:
+            raise ValueError("it names no system")
     except (FileNotFoundError, NotADirectoryError):
+        cause = f"it holds no {RUN}" if output_dir.is_dir() else "there is no such folder"
+        remedy = "Name the output folder of an evaluation, as --output_dir of evaluate.yaml named it."
+        raise ScanError("E_NOT_FOUND", output_dir, cause, remedy) from None
+    except (OSError, ValueError) as error:
         raise ScanError(
-            "E_NOT_FOUND", output_dir, f"it holds no {RUN}", "Name the output folder of an evaluation."
+            "E_FILE_UNREADABLE",
+            output_dir / RUN,
+            first_sentence(error),
+            "Delete the folder and evaluate again: without this file nobody knows what was scored.",
         ) from None
+    return found
 
 
 def begin_run(output_dir: Path, settings: Mapping[str, Any]) -> None:

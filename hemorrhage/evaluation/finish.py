@@ -18,7 +18,8 @@ from hemorrhage.evaluation.summary import summarize, value_of
 from hemorrhage.files import write_atomically
 from hemorrhage.reader import HeadCTReader
 from hemorrhage.report.case_overlay import case_overlay
-from hemorrhage.report.run_page import figures_of, run_page, save_figures
+from hemorrhage.report.figures import save_figures
+from hemorrhage.report.run_page import figures_of, run_page
 
 __all__ = ["finish_evaluation", "overlay_of", "tables_of"]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
-from hemorrhage.report.figures import bland_altman, dice_boxes, volume_scatter
+from hemorrhage.report.figures import FEWEST_FOR_CURVES, bland_altman, dice_boxes, volume_scatter
 from hemorrhage.report.pages import number, render
 
 __all__ = ["comparison_figures", "comparison_page"]
@@ -24,7 +25,12 @@ def comparison_figures(scans: Mapping[str, pd.DataFrame]) -> dict[str, bytes]:
 
 
 def comparison_page(
-    scans: Mapping[str, pd.DataFrame], tables: Mapping[str, pd.DataFrame], figures: Mapping[str, bytes], draws: int
+    scans: Mapping[str, pd.DataFrame],
+    tables: Mapping[str, pd.DataFrame],
+    figures: Mapping[str, bytes],
+    draws: int,
+    settings: Mapping[str, Mapping[str, Any]],
+    left_out: Mapping[str, int],
 ) -> str:
     """HTML of a comparison.
 
@@ -33,14 +39,16 @@ def comparison_page(
         tables: "dice", "dice_by_combination", "volume" and "differences" of that module, with "model" as a column.
         figures: of :func:`comparison_figures`.
         draws: of patients behind each interval.
+        settings: of each system, as its ``run.json`` holds them.
+        left_out: how many scans of a system are in no table.
     """
     models = list(scans)
     first = scans[models[0]]
+    positives = int((first["reference_ml"] > 0).sum())
     parts = tables["dice_by_combination"]
     combinations = list(dict.fromkeys(parts["combination"]))
     cells = {
-        (r["model"], r["combination"]): f"{number(r['mean'])} ({number(r['SD'])}), n {r['scans']}"
-        for r in parts.to_dict("records")
+        (r["model"], r["combination"]): f"{number(r['mean'])} ({number(r['SD'])})" for r in parts.to_dict("records")
     }
     dice = [{**r, "low": r["mean low"], "high": r["mean high"]} for r in tables["dice"].to_dict("records")]
     volume = [
@@ -62,10 +70,23 @@ def comparison_page(
             "title": "Systems compared",
             "models": models,
             "scans": len(first),
-            "positives": int((first["reference_ml"] > 0).sum()),
+            "patients": first["patient"].nunique(),
+            "positives": positives,
+            "curves": positives >= FEWEST_FOR_CURVES,
+            "left_out": left_out,
+            "settings": [
+                {
+                    "name": name,
+                    "threshold": of.get("threshold", "-"),
+                    "smallest": of.get("smallest_bleed_mm3", "-"),
+                    "weights": str(of.get("weights_sha256", "-"))[:12],
+                }
+                for name, of in settings.items()
+            ],
             "draws": draws,
             "dice": dice,
             "combinations": combinations,
+            "counts": dict(zip(parts["combination"], parts["scans"], strict=True)),
             "by_combination": [
                 {"model": m, "cells": {c: cells.get((m, c), "-") for c in combinations}} for m in models
             ],

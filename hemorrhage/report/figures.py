@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,12 @@ from hemorrhage.evaluation.summary import FAILED_BELOW
 from hemorrhage.metrics.detection import auc_interval, operating_point, roc_auc
 from hemorrhage.metrics.volume import WITHIN_ML, local_regression, volume_agreement
 
-__all__ = ["bland_altman", "dice_boxes", "roc", "volume_scatter"]
+__all__ = ["FEWEST_FOR_CURVES", "bland_altman", "dice_boxes", "roc", "save_figures", "volume_scatter"]
+
+FEWEST_FOR_CURVES = 10  # a curve through fewer dots would follow each of them
 
 _GRAY, _BLUE, _RED, _PINK = "#555555", "#0072B2", "#D55E00", "#CC79A7"
-_FEWEST = 10  # a curve through fewer dots would follow each of them
-_DOTS: dict[str, Any] = {"s": 14, "color": "#333333", "alpha": 0.45, "linewidths": 0}
+_DOTS: dict[str, Any] = {"s": 18, "color": "#333333", "alpha": 0.55, "linewidths": 0, "zorder": 3}
 
 
 def _figure(width: float = 5.2, height: float = 4.4) -> tuple[Figure, Axes]:
@@ -36,11 +38,36 @@ def _png(figure: Figure) -> bytes:
     return stream.getvalue()
 
 
+def _volumes(
+    manual_ml: Sequence[float], automatic_ml: Sequence[float], title: str, x_label: str, y_label: str
+) -> tuple[np.ndarray, np.ndarray, Figure, Axes]:
+    """Both volumes as arrays, and a figure of them that waits for its dots."""
+    figure, axes = _figure()
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.set_title(title, fontsize=10)
+    return np.asarray(manual_ml, dtype=np.float64), np.asarray(automatic_ml, dtype=np.float64), figure, axes
+
+
+def _local_curve(axes: Axes, x: np.ndarray, y: np.ndarray, color: str) -> None:
+    at = np.linspace(x.min(), x.max(), 60)
+    axes.plot(at, local_regression(x, y, at), color=color, linewidth=1.6, label="local (loess)")
+
+
+def _enough(x: np.ndarray) -> bool:
+    return x.size >= FEWEST_FOR_CURVES and np.ptp(x) > 0
+
+
+def _legend_below(figure: Figure, columns: int) -> None:
+    # Inside the axes it would hide dots: nobody knows beforehand where there are none.
+    figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
+
+
 def dice_boxes(dice_by_model: Mapping[str, Sequence[float]]) -> bytes:
-    """Box plots of Dice of scans with blood, a box a model (DeepBleed, Fig. 2), every scan a dot beside it.
+    """Box plots of Dice of scans with blood, a box a model (DeepBleed, Fig. 2), every scan a dot on it.
 
     Args:
-        dice_by_model: values of each model; an empty list leaves a gap.
+        dice_by_model: values of each model, whose number stands behind its name; an empty list leaves a gap.
 
     Returns:
         a PNG.
@@ -53,7 +80,10 @@ def dice_boxes(dice_by_model: Mapping[str, Sequence[float]]) -> bytes:
     for place, found in zip(places, values, strict=True):
         axes.scatter(place + generator.uniform(-0.16, 0.16, found.size), found, **_DOTS)
     axes.axhline(FAILED_BELOW, color=_GRAY, linestyle=":", linewidth=1)
-    axes.set_xticks(places, list(dice_by_model), rotation=20 if len(values) > 3 else 0, ha="center")
+    names = [f"{name} ({found.size})" for name, found in zip(dice_by_model, values, strict=True)]
+    slanted = sum(map(len, names)) > 12 * len(names) or len(names) > 3
+    turn: dict[str, Any] = {"rotation": 25, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
+    axes.set_xticks(places, names, **turn)
     axes.set_ylim(-0.02, 1.02)
     axes.set_ylabel("Dice")
     return _png(figure)
@@ -74,23 +104,18 @@ def volume_scatter(manual_ml: Sequence[float], automatic_ml: Sequence[float], ti
         title: above the figure.
 
     Returns:
-        a PNG.
+        a PNG; both regressions from ten scans on.
     """
-    x, y = np.asarray(manual_ml, dtype=np.float64), np.asarray(automatic_ml, dtype=np.float64)
-    figure, axes = _figure()
+    x, y, figure, axes = _volumes(manual_ml, automatic_ml, title, "manual volume (mL)", "automatic volume (mL)")
     most = 1.05 * max(1.0, *x, *y) if x.size else 1.0
     axes.plot([0, most], [0, most], color="black", linewidth=1, label="identity")
     axes.scatter(x, y, **_DOTS)
-    if x.size >= _FEWEST and np.ptp(x) > 0:
+    if _enough(x):
         ends = np.array([x.min(), x.max()])
         axes.plot(ends, np.polyval(np.polyfit(x, y, 1), ends), color=_BLUE, linewidth=1.4, label="straight line")
-        at = np.linspace(x.min(), x.max(), 60)
-        axes.plot(at, local_regression(x, y, at), color=_RED, linewidth=1.4, label="local (loess)")
+        _local_curve(axes, x, y, _RED)
     _square(axes, most)
-    axes.set_xlabel("manual volume (mL)")
-    axes.set_ylabel("automatic volume (mL)")
-    axes.set_title(title, fontsize=10)
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    _legend_below(figure, 3)
     return _png(figure)
 
 
@@ -103,30 +128,30 @@ def bland_altman(manual_ml: Sequence[float], automatic_ml: Sequence[float], titl
         title: above the figure.
 
     Returns:
-        a PNG, with lines at 0 and at +-5 mL, bias and limits of agreement, and a local regression.
+        a PNG, with lines at 0 and at +-5 mL, bias and limits of agreement (from two scans on), and a local regression
+        (from ten on).
     """
-    x, y = np.asarray(manual_ml, dtype=np.float64), np.asarray(automatic_ml, dtype=np.float64)
-    figure, axes = _figure()
+    labels = "mean of both volumes (mL)", "automatic minus manual (mL)"
+    x, y, figure, axes = _volumes(manual_ml, automatic_ml, title, *labels)
     mean, difference = (x + y) / 2, y - x
     agreement = volume_agreement(x, y)
+    limits = [v for v in (agreement.limit_low_ml, agreement.limit_high_ml) if np.isfinite(v)]
+    reach = 1.15 * max(2 * WITHIN_ML, *np.abs(difference), *map(abs, limits)) if x.size else 2 * WITHIN_ML
     axes.axhline(0, color="black", linewidth=1)
     for sign in (-1, 1):
         axes.axhline(sign * WITHIN_ML, color=_RED, linewidth=1, label="±5 mL" if sign > 0 else None)
-    if np.isfinite(agreement.limit_low_ml):
-        axes.axhspan(agreement.limit_low_ml, agreement.limit_high_ml, color=_BLUE, alpha=0.08, linewidth=0)
+    if limits:
+        axes.axhspan(
+            *limits, color=_BLUE, alpha=0.08, linewidth=0, label="limits {:+.1f} to {:+.1f} mL".format(*limits)
+        )
         axes.axhline(
-            agreement.bias_ml, color=_BLUE, linestyle="--", linewidth=1.2, label="bias and limits of agreement"
+            agreement.bias_ml, color=_BLUE, linestyle="--", linewidth=1.3, label=f"bias {agreement.bias_ml:+.1f} mL"
         )
     axes.scatter(mean, difference, **_DOTS)
-    if x.size >= _FEWEST and np.ptp(mean) > 0:
-        at = np.linspace(mean.min(), mean.max(), 60)
-        axes.plot(at, local_regression(mean, difference, at), color=_PINK, linewidth=1.6, label="local (loess)")
-    reach = 1.1 * max(2 * WITHIN_ML, *np.abs(difference)) if x.size else 2 * WITHIN_ML
+    if _enough(mean):
+        _local_curve(axes, mean, difference, _PINK)
     axes.set_ylim(-reach, reach)
-    axes.set_xlabel("mean of both volumes (mL)")
-    axes.set_ylabel("automatic minus manual (mL)")
-    axes.set_title(title, fontsize=10)
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    _legend_below(figure, 3)
     return _png(figure)
 
 
@@ -146,16 +171,27 @@ def roc(scores_by_name: Mapping[str, tuple[Sequence[int], Sequence[float]]], int
         truth, score = np.asarray(labels), np.asarray(scores, dtype=np.float64)
         area = roc_auc(truth, score)
         if np.isnan(area):
-            axes.plot([], [], color=color, label=f"{name}: one class alone, no curve")
+            kind = "all with blood" if truth.any() else "none with blood"
+            axes.plot([], [], color=color, label=f"{name}: {kind}, so there is no curve")
             continue
         low, high = auc_interval(truth, score) if intervals else (np.nan, np.nan)
         said = f" ({low:.3f} to {high:.3f})" if np.isfinite(low) else ""
         fpr, tpr, _ = roc_curve(truth, score)
         axes.step(fpr, tpr, where="post", color=color, linewidth=1.5, label=f"{name}: AUC {area:.3f}{said}")
         full = operating_point(truth, score, 1.0)
-        axes.plot(1 - full.specificity, full.sensitivity, marker="o", color=color, markersize=7, fillstyle="none")
+        axes.plot(
+            1 - full.specificity,
+            full.sensitivity,
+            marker="o",
+            color=color,
+            markersize=8,
+            fillstyle="none",
+            clip_on=False,
+        )
         called = score >= 0.5
-        axes.plot(called[truth == 0].mean(), called[truth == 1].mean(), marker="s", color=color, markersize=6)
+        axes.plot(
+            called[truth == 0].mean(), called[truth == 1].mean(), marker="s", color=color, markersize=6, clip_on=False
+        )
     axes.plot([], [], marker="o", color=_GRAY, linestyle="", fillstyle="none", label="all bleeds found")
     axes.plot([], [], marker="s", color=_GRAY, linestyle="", label="score of at least 0.5")
     axes.set_xlim(-0.01, 1.01)
@@ -163,5 +199,12 @@ def roc(scores_by_name: Mapping[str, tuple[Sequence[int], Sequence[float]]], int
     axes.set_aspect("equal")
     axes.set_xlabel("1 - specificity")
     axes.set_ylabel("sensitivity")
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    _legend_below(figure, 2)
     return _png(figure)
+
+
+def save_figures(folder: Path, figures: Mapping[str, bytes]) -> None:
+    """Write each figure as a PNG of its name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, png in figures.items():
+        (folder / f"{name}.png").write_bytes(png)

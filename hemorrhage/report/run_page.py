@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from hemorrhage.datasets import Failure
-from hemorrhage.evaluation.summary import value_of
-from hemorrhage.report.figures import bland_altman, dice_boxes, roc, volume_scatter
+from hemorrhage.evaluation.combinations import COMBINATIONS
+from hemorrhage.evaluation.summary import THRESHOLDS, value_of
+from hemorrhage.report.figures import FEWEST_FOR_CURVES, bland_altman, dice_boxes, roc, volume_scatter
 from hemorrhage.report.pages import render
 
-__all__ = ["figures_of", "run_page", "save_figures", "scans_to_show"]
+if TYPE_CHECKING:
+    from hemorrhage.datasets import Failure
+
+__all__ = ["figures_of", "run_page", "scans_to_show"]
 
 _NOTHING = {"value": float("nan"), "low": float("nan"), "high": float("nan"), "scans": 0}
 
@@ -47,7 +49,8 @@ def figures_of(rows: pd.DataFrame, slices: pd.DataFrame, name: str) -> dict[str,
     if len(slices):
         curves["slices"] = (slices["blood"].to_numpy(), slices["score"].to_numpy())
     boxes = {"all": blood["dice"].to_numpy()}
-    boxes |= {str(n): g["dice"].to_numpy() for n, g in blood.groupby("combination") if len(g) < len(blood)}
+    parts = {name: blood.loc[blood["combination"] == name, "dice"].to_numpy() for name in COMBINATIONS}
+    boxes |= {name: dice for name, dice in parts.items() if 0 < dice.size < len(blood)}
     volumes = blood["reference_ml"].to_numpy(), blood["automatic_ml"].to_numpy()
     return {
         "boxes": dice_boxes(boxes),
@@ -85,6 +88,30 @@ def _group(summary: pd.DataFrame, name: str) -> dict[str, Any]:
     }
 
 
+def _detection(summary: pd.DataFrame, of: str) -> dict[str, Any]:
+    """How well "scan" or "slice" scores tell blood: areas, rates at each threshold and chosen thresholds."""
+    group = f"{of} detection"
+    found = {r["statistic"]: r for r in summary[summary["group"] == group].to_dict("records")}
+
+    def ranged(statistic: str) -> tuple[float, float, float]:
+        row = found.get(statistic, _NOTHING)
+        return row["value"], row["low"], row["high"]
+
+    rates = ("sensitivity", "specificity", "accuracy", "f1")
+    points = [
+        (wanted, ranged(f"threshold at sensitivity {wanted:g}")[0], ranged(f"specificity at sensitivity {wanted:g}")[0])
+        for wanted in (1.0, 0.95)
+    ]
+    return {
+        "name": f"{of}s",
+        "n": found["AUC"]["scans"],
+        "auc": ranged("AUC"),
+        "precision": ranged("average precision"),
+        "rates": [(t, [ranged(f"{rate} at {t:g}") for rate in rates]) for t in THRESHOLDS],
+        "points": [point for point in points if point[1] == point[1]],
+    }
+
+
 def run_page(
     run: Mapping[str, Any],
     rows: pd.DataFrame,
@@ -106,14 +133,6 @@ def run_page(
         draws: of patients behind each interval.
     """
     names = [n for n in dict.fromkeys(summary["group"]) if n not in ("all", "scan detection", "slice detection")]
-    detection = [
-        {"name": name.removesuffix(" detection") + "s", "part": summary[summary["group"] == name]}
-        for name in ("scan detection", "slice detection")
-    ]
-    shown = list(dict.fromkeys(s for d in detection for s in d["part"]["statistic"]))
-    for d in detection:
-        found = {r["statistic"]: (r["value"], r["low"], r["high"]) for r in d["part"].to_dict("records")}
-        d["rates"] = {row: found.get(row, (float("nan"),) * 3) for row in shown}
     by_name = rows.set_index("name")
     cases = []
     for why, name in scans_to_show(rows):
@@ -124,10 +143,12 @@ def run_page(
             f"{row['automatic_ml']:.1f} mL; {row['combination']}."
         )
         cases.append({"title": title, "caption": caption, "png": overlay(name, title)})
-    lesions = {
-        "sensitivity": (value_of(summary, "all", "lesion sensitivity") or _NOTHING)["value"],
-        "false_positives": (value_of(summary, "all", "false positive lesions a scan") or _NOTHING)["value"],
-    }
+    lesions = {}
+    for key, statistic in (("sensitivity", "lesion sensitivity"), ("false_positives", "false positive lesions a scan")):
+        found = value_of(summary, "all", statistic) or _NOTHING
+        lesions[key] = found["value"], found["low"], found["high"]
+    outside = rows.get("reference_outside_brain_ml", pd.Series(dtype=float)).fillna(0)
+    positives = int((rows["reference_ml"] > 0).sum())
     return render(
         "run",
         {
@@ -135,21 +156,18 @@ def run_page(
             "run": run,
             "scans": len(rows),
             "patients": rows["patient"].nunique(),
-            "positives": int((rows["reference_ml"] > 0).sum()),
+            "positives": positives,
+            "curves": positives >= FEWEST_FOR_CURVES,
+            "outside_ml": float(outside.sum()) if outside.sum() >= 0.05 else 0.0,
+            "outside_scans": int((outside > 0).sum()),
             "draws": draws,
             "groups": [_group(summary, name) for name in names],
             "figures": figures,
-            "detection": [d for d in detection if len(d["part"])],
-            "detection_rows": shown,
+            "detection": [
+                _detection(summary, of) for of in ("scan", "slice") if (summary["group"] == f"{of} detection").any()
+            ],
             "lesions": lesions,
             "cases": cases,
             "failures": [asdict(f) for f in failures],
         },
     )
-
-
-def save_figures(folder: Path, figures: Mapping[str, bytes]) -> None:
-    """Write each figure as a PNG of its name."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, png in figures.items():
-        (folder / f"{name}.png").write_bytes(png)

@@ -15,8 +15,8 @@ __all__ = ["PAGE", "scan_page", "write_scan_pages"]
 
 PAGE = "report.html"
 _FLAGS = {
-    "at_least_30_ml": "The volume reaches 30 mL.",
-    "at_least_60_ml": "The volume reaches 60 mL.",
+    "at_least_30_ml": "The volume of all blood reaches 30 mL.",
+    "at_least_60_ml": "The volume of all blood reaches 60 mL.",
 }
 
 
@@ -29,13 +29,16 @@ def _numbers(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     if found.get("volume_ml_native") is not None:
         rows.append(("on the slices of the scanner", _ml(found["volume_ml_native"])))
     at = found.get("volume_ml_at", {})
-    rows += [(f"volume at a probability of {level}", _ml(value)) for level, value in at.items()]
+    if at:
+        volumes = " / ".join(number(float(value), 1) for value in at.values())
+        rows.append((f"volume had the threshold been {' / '.join(at)}", f"{volumes} mL"))
     rows += [
-        ("left / right", f"{_ml(found.get('volume_left_ml'))} / {_ml(found.get('volume_right_ml'))}"),
+        ("patient's left / right", f"{_ml(found.get('volume_left_ml'))} / {_ml(found.get('volume_right_ml'))}"),
         ("side", str(found.get("side", "-"))),
         ("separate bleeds", str(found.get("number_of_components", "-"))),
-        ("scan score (0 to 1)", number(found.get("scan_score"), 2)),
-        ("brain searched", _ml(found.get("brain_ml"))),
+        ("scan score, 0 (no trace) to 1 (sure)", number(found.get("scan_score"), 2)),
+        *_calibrated(found),
+        ("brain that was searched", f"{number(found.get('brain_ml'), 0)} mL"),
     ]
     derived = found.get("derived") or {}
     above = derived.get("volume_ml_by_compartment")
@@ -44,15 +47,20 @@ def _numbers(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     abc = derived.get("abc_half")
     if abc:
         sizes = " x ".join(f"{abc[k]:.0f}" for k in ("a_mm", "b_mm", "c_mm"))
-        text = f"{_ml(abc['ml'])} ({sizes} mm), measured {_ml(derived['planimetric_ml_of_it'])}"
-        rows.append((f"ABC/2 of the {derived['abc_half_of']}", text))
+        rows.append((f"ABC/2 of the {derived['abc_half_of']}", f"{_ml(abc['ml'])} (A x B x C: {sizes} mm)"))
+        rows.append(("the same bleed by its voxels", _ml(derived["planimetric_ml_of_it"])))
     for subtype, thick in (derived.get("thickness_mm") or {}).items():
         if thick:
             rows.append((f"largest thickness, {subtype}", f"{thick:.1f} mm"))
     residual = (derived.get("flags") or {}).get("at_most_15_ml")
     if residual is not None:
-        rows.append(("at most 15 mL", "yes" if residual else "no"))
+        rows.append(("at most 15 mL, the aim after surgery in MISTIE III", "yes" if residual else "no"))
     return rows
+
+
+def _calibrated(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    chance = found.get("probability_of_hemorrhage")
+    return [] if chance is None else [("probability of any blood, calibrated", number(float(chance), 2))]
 
 
 def _tables(found: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -31,3 +31,11 @@ def test_scores_of_other_weights_are_never_mixed_in(tmp_path):
     assert read_run(tmp_path)["name"] == "renamed"
     with pytest.raises(ScanError, match="another weights_sha256"):
         begin_run(tmp_path, {**settings, "weights_sha256": "y"})
+
+
+def test_a_damaged_score_is_named_and_not_taken_for_none(tmp_path):
+    path = tmp_path / "scans/a/scores.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"row": {')
+    with pytest.raises(ScanError, match="Delete the file"):
+        read_scores(tmp_path, "a")

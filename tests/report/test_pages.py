@@ -21,6 +21,8 @@ from hemorrhage.evaluation.scores import score_scan
 from hemorrhage.evaluation.summary import summarize
 from hemorrhage.report.case_overlay import case_overlay, telling_slices
 from hemorrhage.report.comparison_page import comparison_figures, comparison_page
+from hemorrhage.report.growth import compare_findings
+from hemorrhage.report.growth_page import growth_page
 from hemorrhage.report.pages import number, percent
 from hemorrhage.report.run_page import figures_of, run_page, scans_to_show
 from hemorrhage.report.scan_page import scan_page
@@ -68,7 +70,7 @@ def pages():
         "findings": {
             "volume_ml": 35.2, "volume_left_ml": None, "volume_right_ml": None, "side": "unknown",
             "volume_ml_at": {"0.3": 40.0}, "scan_score": 0.97, "number_of_components": 1, "brain_ml": 1400.0,
-            "volume_ml_by_subtype": {"IPH": 35.2},
+            "volume_ml_by_subtype": {"IPH": 35.2, "IVH": 0.0},
             "components": [{"volume_ml": 35.2, "mean_hu": 55.0, "mean_probability": 0.9}],
             "derived": {
                 "volume_ml_by_compartment": {"supratentorial": 35.2, "infratentorial": 0.0}, "volume_ml_by_side": None,
@@ -81,20 +83,25 @@ def pages():
         "input": {"file": EVIL, "sha256": "a"}, "weights": {"sha256": "b"}, "threshold": 0.5,
         "versions": {"hemorrhage": "0"},
     }  # fmt: skip
+    later = findings | {"name": "later", "input": {"file": "b", "sha256": "b"}}
+    later["findings"] = findings["findings"] | {"volume_ml": 50.0, "volume_ml_by_subtype": {"IPH": 48.0, "IVH": 2.0}}
     return {
         "run": run,
-        "comparison": comparison_page(scans, tables, comparison_figures(scans), 20),
+        "comparison": comparison_page(
+            scans, tables, comparison_figures(scans), 20, {EVIL: RUN, "other": RUN}, {EVIL: 2}
+        ),
         "scan": scan_page(findings, overlay("x", "y")),
+        "growth": growth_page(compare_findings(findings, later), findings, later, (overlay("x", "y"),) * 2),
     }
 
 
-@pytest.mark.parametrize("name", ["run", "comparison", "scan"])
+@pytest.mark.parametrize("name", ["run", "comparison", "scan", "growth"])
 def test_everything_from_outside_is_escaped(pages, name):
     assert EVIL not in pages[name]
     assert "&lt;script&gt;" in pages[name]
 
 
-@pytest.mark.parametrize("name", ["run", "comparison", "scan"])
+@pytest.mark.parametrize("name", ["run", "comparison", "scan", "growth"])
 def test_nothing_is_fetched_and_every_figure_says_how_to_read_it(pages, name):
     page = pages[name]
     assert not re.search(r"""(src|href)=["'](?!data:)""", page)
@@ -105,8 +112,34 @@ def test_nothing_is_fetched_and_every_figure_says_how_to_read_it(pages, name):
     assert len(pictures) == len(captions) > 0
 
 
+def test_a_study_without_blood_has_a_page_without_overlap():
+    rows, slices = study(0)
+    rows, slices = rows[rows["reference_ml"] == 0], slices[slices["name"].isin(rows["name"][rows["reference_ml"] == 0])]
+    page = run_page(RUN, rows, summarize(rows, slices, 20), figures_of(rows, slices, "a"), overlay, [], 20)
+    assert "No scan has blood in its reference" in page
+    assert "need scans with and without blood" in re.sub(r"\s+", " ", page)
+    assert "nan" not in re.sub(r"<img[^>]*>", "", page)
+
+
+def test_no_page_shows_a_number_that_is_none(pages):
+    for page in pages.values():
+        text = re.sub(r"<[^>]*>", " ", page)
+        assert not re.search(r"\b(nan|None|- to -)\b", text)
+
+
+def test_the_page_of_growth_flags_it_and_says_what_it_cannot_know(pages):
+    assert "The bleed grew by 33 % or 6 mL." in pages["growth"]
+    assert "Blood in the ventricles is new or grew by 1 mL." in pages["growth"]
+    assert "+14.8 mL (+42.0 %)" in pages["growth"]
+    assert "nothing here proves that they are of one patient" in pages["growth"]
+
+
+def test_scans_left_out_of_a_comparison_are_said(pages):
+    assert "2 scans of" in pages["comparison"]
+
+
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
-@pytest.mark.parametrize("name", ["run", "comparison", "scan"])
+@pytest.mark.parametrize("name", ["run", "comparison", "scan", "growth"])
 def test_a_browser_shows_all_images_within_a_phones_width(pages, name, tmp_path):
     # The page's own policy forbids scripts, so the page is measured inside a frame of another one's.
     (tmp_path / "page.html").write_text(pages[name], encoding="utf-8")
@@ -114,6 +147,7 @@ def test_a_browser_shows_all_images_within_a_phones_width(pages, name, tmp_path)
         "<body><iframe id=f src=page.html width=390 height=800></iframe><script>onload = () => {"
         "const d = document.getElementById('f').contentDocument;"
         "document.body.setAttribute('data-found', JSON.stringify({title: d.title, wide: d.documentElement.scrollWidth,"
+        "hidden: [...d.querySelectorAll('.facts td')].filter(c => c.getBoundingClientRect().right > 390).length,"
         "images: [...d.images].map(i => i.complete && i.naturalWidth > 50)}));}</script></body>"
     )
     done = subprocess.run(
@@ -127,6 +161,7 @@ def test_a_browser_shows_all_images_within_a_phones_width(pages, name, tmp_path)
     assert all(found["images"])
     assert len(found["images"]) == pages[name].count("<img ")
     assert found["wide"] <= 390
+    assert not found["hidden"], "what a scan's own table says must not lie beyond the edge of a phone"
 
 
 def test_numbers_for_people():
