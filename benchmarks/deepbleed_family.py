@@ -33,10 +33,10 @@ from hemorrhage.evaluation.compare import (
 from hemorrhage.evaluation.finish import overlay_of
 from hemorrhage.files import sha256_of
 from hemorrhage.report.comparison_page import comparison_figures
+from hemorrhage.report.pages import number, percent
 from hemorrhage.report.run_page import scans_to_show
 
 ROOT = Path(__file__).resolve().parents[1]
-DOC, IMAGES = ROOT / "docs/deepbleed.md", ROOT / "docs/images"
 BEGIN, END = "<!-- made by benchmarks/deepbleed_family.py -->", "<!-- end -->"
 SPACING_MM = 3.0  # 64^3 for the whole head: the blocks of 64 and 32 voxels of 1.5 mm become 32 and 16
 IN_PLANE = 160
@@ -151,22 +151,23 @@ def markdown(work: Path, done: list[str]) -> list[str]:
     lines += table(
         ["model", "mean", "SD", "median", "min", "max", "failed"],
         [
-            row(m, f"{r['mean']:.3f} ({r['mean low']:.3f} to {r['mean high']:.3f})", f"{r['SD']:.3f}",
-                f"{r['median']:.3f}", f"{r['min']:.3f}", f"{r['max']:.3f}", f"{100 * r['failed']:.0f} %")
+            row(m, ranged(r["mean"], r["mean low"], r["mean high"]),
+                *(number(r[k]) for k in ("SD", "median", "min", "max")), percent(r["failed"]))
             for m, r in dice.iterrows()
         ],
     )  # fmt: skip
-    lines += ["**Table 2.** Mean Dice (SD) by combination; number of heads in the heading.", ""]
-    lines += table(
-        ["model", *(f"{k} ({counts[k]})" for k in kinds)],
-        [row(m, *(f"{cells[m, k]['mean']:.3f} ({cells[m, k]['SD']:.3f})" for k in kinds)) for m in scans],
-    )
+    if kinds:
+        lines += ["**Table 2.** Mean Dice (SD) by combination; number of heads in the heading.", ""]
+        lines += table(
+            ["model", *(f"{k} ({counts[k]})" for k in kinds)],
+            [row(m, *(f"{number(cells[m, k]['mean'])} ({number(cells[m, k]['SD'])})" for k in kinds)) for m in scans],
+        )
     lines += ["**Table 3.** Volumes; differences are automatic minus true.", ""]
     lines += table(
         ["model", "r", "concordance", "RMSE mL", "within 5 mL", "mean difference mL"],
         [
-            row(m, f"{r['r']:.2f}", f"{r['ccc']:.2f}", f"{r['RMSE mL']:.1f}", f"{100 * r['within 5 mL']:.0f} %",
-                f"{r['bias mL']:.1f} ({r['bias low']:.1f} to {r['bias high']:.1f})")
+            row(m, number(r["r"], 2), number(r["ccc"], 2), number(r["RMSE mL"], 1), percent(r["within 5 mL"]),
+                ranged(r["bias mL"], r["bias low"], r["bias high"], 1))
             for m, r in volume.iterrows()
         ],
     )  # fmt: skip
@@ -176,17 +177,21 @@ def markdown(work: Path, done: list[str]) -> list[str]:
         lines += table(
             ["model", "difference", "better on"],
             [
-                row(r["model"], f"{r['difference']:+.3f} ({r['low']:+.3f} to {r['high']:+.3f})",
-                    f"{100 * r['better on']:.0f} %")
-                for r in found[found["measure"] == "dice"].to_dict("records")
+                row(r["model"], ranged(r["difference"], r["low"], r["high"]), percent(r["better on"]))
+                for r in found[found["measure"] == "Dice"].to_dict("records")
             ],
-        )  # fmt: skip
+        )
     lines += ["**Budget.**", ""]
     lines += table(["model", "epochs of 66 heads", "processor minutes"], [budget(work, name) for name in done])
     return lines
 
 
-def figures(work: Path, done: list[str]) -> list[str]:
+def ranged(value: float, low: float, high: float, digits: int = 3) -> str:
+    """A value and its interval, where it has one."""
+    return number(value, digits) + (f" ({number(low, digits)} to {number(high, digits)})" if low == low else "")
+
+
+def figures(work: Path, done: list[str], images: Path) -> list[str]:
     scans = common_scans(read_runs([work / "scores" / name for name in done]))
     made = comparison_figures(scans)
     keep = {"boxes": made["boxes"], "scatter": made["scatter_0"], "bland_altman": made["bland_altman_0"]}
@@ -194,9 +199,10 @@ def figures(work: Path, done: list[str]) -> list[str]:
     for why, name in scans_to_show(scans[NAMES[done[0]]], worst=1):
         title = f"{NAMES[done[0]]}, {why}"
         keep[why.replace(" ", "_")] = overlay_of(work / "scores" / done[0], cases[name], title, 0.0)
+    images.mkdir(exist_ok=True)
     lines = []
     for name, png in keep.items():
-        (IMAGES / f"deepbleed_{name}.png").write_bytes(png)
+        (images / f"deepbleed_{name}.png").write_bytes(png)
         lines += [f"![{name.replace('_', ' ')}](images/deepbleed_{name}.png)", ""]
     return lines
 
@@ -207,15 +213,18 @@ def test_cases(work: Path) -> list[dict[str, str]]:
     return [{"name": e["patient"], **{k: paths[k][e["patient"]] for k in paths}} for e in entries]
 
 
-def tables(work: Path, names: list[str]) -> None:
-    """Write tables and figures of the systems that have scores into docs/deepbleed.md, between its two marks."""
+def tables(work: Path, names: list[str], docs: Path) -> None:
+    """Write tables and figures of the systems that have scores into deepbleed.md, between its two marks."""
     done = [name for name in names if (work / "scores" / name / "scans.csv").exists()]
     if not done:
-        sys.exit("no system has scores yet")
-    text = DOC.read_text(encoding="utf-8")
+        sys.exit(f"{work / 'scores'}: no system has scores yet; run the stages before")
+    page = docs / "deepbleed.md"
+    text = page.read_text(encoding="utf-8")
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        sys.exit(f"{page}: the two marks that the tables stand between must be there once each")
     before, after = text.split(BEGIN)[0], text.split(END)[1]
-    made = [BEGIN, "", *markdown(work, done), *figures(work, done), END]
-    DOC.write_text(before + "\n".join(made) + after, encoding="utf-8")
+    made = [BEGIN, "", *markdown(work, done), *figures(work, done, docs / "images"), END]
+    page.write_text(before + "\n".join(made) + after, encoding="utf-8")
 
 
 def main() -> None:
@@ -224,6 +233,7 @@ def main() -> None:
     parser.add_argument("--stage", choices=["phantoms", "train", "score", "tables"])
     parser.add_argument("--epochs", type=int, default=8, help="of 66 heads; about 90 processor seconds each in 3D")
     parser.add_argument("--only", choices=list(SYSTEMS), nargs="+", default=list(SYSTEMS))
+    parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="folder of deepbleed.md and images/")
     options = parser.parse_args()
     work = options.work.absolute()
     work.mkdir(parents=True, exist_ok=True)
@@ -235,7 +245,7 @@ def main() -> None:
         if options.stage in (None, "score"):
             score(work, name)
     if options.stage in (None, "tables"):
-        tables(work, options.only)
+        tables(work, options.only, options.docs)
 
 
 if __name__ == "__main__":
