@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 import torch
+from ignite.engine import EventEnum
 from monai.engines import SupervisedEvaluator
 from monai.engines.utils import IterationEvents
 
@@ -17,9 +18,16 @@ from hemorrhage.datasets import FAILURE_KEY, Failure
 from hemorrhage.errors import EXIT_RESOURCE, ScanError
 from hemorrhage.transforms.timed import SECONDS_KEY
 
-__all__ = ["ScanEvaluator"]
+__all__ = ["ScanEvaluator", "ScanEvents"]
 
 logger = logging.getLogger(__name__)
+
+
+class ScanEvents(EventEnum):
+    """Events beside ignite's and MONAI's."""
+
+    # In place of STARTED where no scan waits: what a handler refuses must be refused then too.
+    NOTHING_TO_DO = "nothing_to_do"
 
 
 class ScanEvaluator(SupervisedEvaluator):
@@ -30,6 +38,7 @@ class ScanEvaluator(SupervisedEvaluator):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["event_names"] = [*(kwargs.get("event_names") or ()), ScanEvents]
         super().__init__(*args, **kwargs)
         self.state.failures = []
         self.add_event_handler(IterationEvents.FORWARD_COMPLETED, self._note_network_seconds)
@@ -38,7 +47,10 @@ class ScanEvaluator(SupervisedEvaluator):
     def run(self) -> None:  # type: ignore[override]
         """Evaluate every scan of the data loader; returns at once where it has none."""
         if self.state.epoch_length == 0:
-            logger.info("nothing to do: every scan has its result already (set --overwrite True to make them anew)")
+            self.fire_event(ScanEvents.NOTHING_TO_DO)
+            logger.info(
+                "nothing to do: every scan has its result already (inference makes them anew with --overwrite True)"
+            )
             return
         before = signal.signal(signal.SIGTERM, _stop)
         try:

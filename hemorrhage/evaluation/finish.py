@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from hemorrhage.reader import HeadCTReader
 from hemorrhage.report.case_overlay import case_overlay
 from hemorrhage.report.figures import save_figures
 from hemorrhage.report.run_page import figures_of, run_page
+from hemorrhage.runs import run_step
 
 __all__ = ["finish_evaluation", "overlay_of", "tables_of"]
 
@@ -79,9 +81,17 @@ def finish_evaluation(
         hu_offset: as for reading, for the pictures.
 
     Raises:
-        SystemExit: with the gravest exit code among the failures, if there are any.
+        SystemExit: with the gravest exit code among the failures, if there are any; where no scan has scores, or what
+            was written of one is damaged, after printing a line that says so.
     """
-    out = Path(output_dir).expanduser().absolute()
+    run_step(
+        partial(_finish, Path(output_dir).expanduser().absolute(), cases, failures, bootstrap_runs, hu_offset),
+    )
+
+
+def _finish(
+    out: Path, cases: Sequence[Mapping[str, Any]], failures: Sequence[Failure], bootstrap_runs: int, hu_offset: float
+) -> None:
     named = named_cases(cases)
     rows, slices = tables_of(out, named)
     if len(rows):
@@ -105,12 +115,13 @@ def finish_evaluation(
         print(f"{len(failures)} scan(s) failed, {len(rows)} have scores", file=sys.stderr)
         raise SystemExit(max(f.exit_code for f in failures))
     if not len(rows):
-        raise ScanError("E_NO_SCANS", out, "no scan has scores", "Check --dataset_dir or --datalist.")
+        raise ScanError("E_NO_SCANS", out, "no scan has scores", "Name scans with --dataset_dir or --datalist.")
 
 
 def _say(summary: pd.DataFrame, scans: int, out: Path) -> None:
     for statistic in ("dice mean", "dice median", "volume bias_ml"):
         row = value_of(summary, "with blood", statistic)
         if row is not None:
-            print(f"{statistic}: {row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f}), {row['scans']} with blood")
+            bounds = f" ({row['low']:.3f} to {row['high']:.3f})" if row["low"] == row["low"] else ""
+            print(f"{statistic}: {row['value']:.3f}{bounds}, {row['scans']} with blood")
     print(f"{scans} scans: {out / 'index.html'}")

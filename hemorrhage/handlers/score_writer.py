@@ -12,6 +12,7 @@ import numpy as np
 from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
 
+from hemorrhage.engines import ScanEvents
 from hemorrhage.errors import ScanError
 from hemorrhage.evaluation.cases import SCORES, begin_run, named_cases
 from hemorrhage.evaluation.scores import score_scan
@@ -53,9 +54,18 @@ class ScoreWriter:
     def attach(self, engine: Engine) -> None:
         """Register with an evaluator."""
         engine.add_event_handler(Events.STARTED, self._start)
+        if engine.has_registered_events(ScanEvents.NOTHING_TO_DO):
+            engine.add_event_handler(ScanEvents.NOTHING_TO_DO, self._start)
         engine.add_event_handler(IterationEvents.MODEL_COMPLETED, self)
 
     def _start(self, engine: Engine) -> None:
+        if not self.weights.is_file():
+            raise ScanError(
+                "E_WEIGHTS",
+                self.weights,
+                "there are no weights here",
+                "Name those that are scored, or were, with --checkpoint FILE.",
+            )
         begin_run(self.output_dir, {**self.settings, "weights_sha256": sha256_of(self.weights)})
 
     def __call__(self, engine: Engine) -> None:
