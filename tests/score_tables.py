@@ -24,6 +24,7 @@ def scans(dice, names=None, reference=None, combinations=("ICH only", "ICH + IVH
             "lesions": 1,
             "lesions_found": 1,
             "false_positive_lesions": 0,
+            "scan_score": np.where(reference > 0, 0.9, 0.1),
             "combination": [combinations[n % len(combinations)] for n in range(count)],
         }
     )

@@ -63,7 +63,7 @@ def read_runs(folders: Sequence[Path], names: Sequence[str] = ()) -> dict[str, p
 
 
 def _read_scans(path: Path) -> pd.DataFrame:
-    needed = {"name", "patient", "combination", "difference_ml", *COLUMNS}
+    needed = {"name", "patient", "combination", "difference_ml", "scan_score", *COLUMNS}
     try:
         # A patient may be called NA: only an empty cell is nothing.
         text = {"name": str, "patient": str, "combination": str}

@@ -7,20 +7,29 @@ from typing import Any
 
 import pandas as pd
 
-from hemorrhage.report.figures import FEWEST_FOR_CURVES, bland_altman, dice_boxes, volume_scatter
+from hemorrhage.report.figures import FEWEST_FOR_CURVES, bland_altman, dice_boxes, roc, volume_scatter
 from hemorrhage.report.pages import number, render
 
 __all__ = ["comparison_figures", "comparison_page"]
 
 
 def comparison_figures(scans: Mapping[str, pd.DataFrame]) -> dict[str, bytes]:
-    """PNGs of scans with blood: "boxes" of all systems, "scatter N" and "bland_altman N" of the Nth."""
+    """PNGs of scans with blood: "boxes" of all systems, "scatter_N" and "bland_altman_N" of the Nth.
+
+    Where there are scans without blood too, also "roc" of all systems; its areas have DeLong's intervals if each scan
+    is of another patient.
+    """
     blood = {name: rows[rows["reference_ml"] > 0] for name, rows in scans.items()}
     figures = {"boxes": dice_boxes({name: rows["dice"].to_numpy() for name, rows in blood.items()})}
     for n, (name, rows) in enumerate(blood.items()):
         volumes = rows["reference_ml"].to_numpy(), rows["automatic_ml"].to_numpy()
         figures[f"scatter_{n}"] = volume_scatter(*volumes, title=name)
         figures[f"bland_altman_{n}"] = bland_altman(*volumes, title=name)
+    first = next(iter(scans.values()))
+    labels = (first["reference_ml"] > 0).astype(int).to_numpy()
+    if 0 < labels.sum() < len(labels):
+        curves = {name: (labels, rows["scan_score"].to_numpy()) for name, rows in scans.items()}
+        figures["roc"] = roc(curves, intervals=first["patient"].is_unique)
     return figures
 
 
@@ -94,6 +103,7 @@ def comparison_page(
             "differences": [{**r, "better": r["better on"]} for r in tables["differences"].to_dict("records")],
             "figures": {
                 "boxes": figures["boxes"],
+                "roc": figures.get("roc"),
                 "scatter": {m: figures[f"scatter_{n}"] for n, m in enumerate(models)},
                 "bland_altman": {m: figures[f"bland_altman_{n}"] for n, m in enumerate(models)},
             },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ __all__ = ["FEWEST_FOR_CURVES", "bland_altman", "dice_boxes", "roc", "save_figur
 FEWEST_FOR_CURVES = 10  # a curve through fewer dots would follow each of them
 
 _GRAY, _BLUE, _RED, _PINK = "#555555", "#0072B2", "#D55E00", "#CC79A7"
+_COLORS = (_BLUE, _RED, _PINK, "#009E73", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito
 _DOTS: dict[str, Any] = {"s": 18, "color": "#333333", "alpha": 0.55, "linewidths": 0, "zorder": 3}
 
 
@@ -167,7 +169,7 @@ def roc(scores_by_name: Mapping[str, tuple[Sequence[int], Sequence[float]]], int
     """
     figure, axes = _figure()
     axes.plot([0, 1], [0, 1], color=_GRAY, linestyle=":", linewidth=1)
-    for (name, (labels, scores)), color in zip(scores_by_name.items(), (_BLUE, _RED, _PINK, "#009E73"), strict=False):
+    for (name, (labels, scores)), color in zip(scores_by_name.items(), cycle(_COLORS), strict=False):
         truth, score = np.asarray(labels), np.asarray(scores, dtype=np.float64)
         area = roc_auc(truth, score)
         if np.isnan(area):

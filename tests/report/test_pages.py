@@ -9,6 +9,7 @@ import subprocess
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_curve
 
 from hemorrhage.evaluation.compare import (
     common_scans,
@@ -19,6 +20,7 @@ from hemorrhage.evaluation.compare import (
 )
 from hemorrhage.evaluation.scores import score_scan
 from hemorrhage.evaluation.summary import summarize
+from hemorrhage.report import figures
 from hemorrhage.report.case_overlay import case_overlay, telling_slices
 from hemorrhage.report.comparison_page import comparison_figures, comparison_page
 from hemorrhage.report.growth import compare_findings
@@ -132,6 +134,19 @@ def test_the_page_of_growth_flags_it_and_says_what_it_cannot_know(pages):
     assert "Blood in the ventricles is new or grew by 1 mL." in pages["growth"]
     assert "+14.8 mL (+42.0 %)" in pages["growth"]
     assert "nothing here proves that they are of one patient" in pages["growth"]
+
+
+def test_a_comparison_shows_detection_where_some_scans_have_no_blood(pages):
+    assert "the 9 scans with blood from the 3 without" in pages["comparison"]
+    positives = study(0)[0].query("reference_ml > 0")
+    assert "roc" not in comparison_figures({"a": positives})
+
+
+def test_every_curve_is_drawn(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(figures, "roc_curve", lambda *a: drawn.append(a) or roc_curve(*a))
+    figures.roc({f"system {n}": ([0, 1, 1, 0], [0.1, 0.9, 0.4, 0.5]) for n in range(9)})
+    assert len(drawn) == 9
 
 
 def test_scans_left_out_of_a_comparison_are_said(pages):
