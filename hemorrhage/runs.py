@@ -14,12 +14,22 @@ from monai.engines import Workflow
 from rich.console import Console
 from rich.table import Table
 
+from hemorrhage.datalist import read_cases
 from hemorrhage.datasets import Failure
 from hemorrhage.errors import ScanError, scan_error_in
 from hemorrhage.files import sha256_of, write_atomically
 from hemorrhage.scans import find_scans
 
-__all__ = ["FINDINGS", "check_input", "finish_run", "pending_scans", "read_findings", "run_engine", "run_step"]
+__all__ = [
+    "FINDINGS",
+    "check_cases",
+    "check_input",
+    "finish_run",
+    "pending_scans",
+    "read_findings",
+    "run_engine",
+    "run_step",
+]
 
 FINDINGS = "findings.json"
 
@@ -117,6 +127,22 @@ def check_input(dataset_dir: str, output_dir: str, overwrite: bool = False, brai
                 "Give --dataset_dir with a scan, a folder of scans or a DICOM folder.",
             )
         pending_scans(dataset_dir, output_dir, overwrite, brain_dir)
+
+
+def check_cases(dataset_dir: str | None, datalist: str | None, fold: int | None, held_out: bool) -> None:
+    """Say in one line what is wrong with a folder or list of cases, before anything is built from it.
+
+    Args:
+        dataset_dir: as for :func:`hemorrhage.datalist.read_cases`.
+        datalist: likewise.
+        fold: likewise.
+        held_out: likewise.
+
+    Raises:
+        SystemExit: with the status of the error, after printing its line.
+    """
+    with _clean_exit():
+        read_cases(dataset_dir, datalist, fold, held_out)
 
 
 def run_engine(engine: Workflow) -> None:

@@ -292,6 +292,26 @@ def test_every_system_trains_scores_and_reads_scans(name, study, elsewhere):
     assert np.allclose(mask.affine, scan.affine, atol=1e-4)
 
 
+@pytest.mark.parametrize("overlays", [(), ("evaluate",), ("forest",), ("thresholds", "evaluate")])
+def test_cases_that_are_not_there_are_one_line(overlays, study, elsewhere, capsys):
+    one = {"training": [{"image": f"ct_scans/{p.name}", "label": f"masks/{p.stem.split('.')[0]}.nii.gz", "fold": 0}
+                        for p in sorted((study / "ct_scans").iterdir())]}  # fmt: skip
+    (elsewhere / "one_fold.json").write_text(json.dumps(one))
+    wrong = [({"dataset_dir": "nowhere"}, "nowhere"), ({"datalist": "no.json"}, "no.json")]
+    if "evaluate" in overlays:
+        wrong.append(({"datalist": "one_fold.json", "dataset_dir": str(study), "fold": 3}, "fold 3 leaves no case"))
+    else:
+        wrong.append(({"datalist": "one_fold.json", "dataset_dir": str(study), "fold": 0}, "to train with"))
+    for values, says in wrong:
+        with pytest.raises(SystemExit) as stop:
+            run_bundle(config_file=config("train", *overlays), output_dir="out", **values)
+        assert stop.value.code == 2
+        line = capsys.readouterr().err.strip().splitlines()[-1]
+        assert line.startswith("error[E_")
+        assert says in line
+    assert not (elsewhere / "out").exists()
+
+
 def test_a_2d_segresnet_is_two_overlays(study, elsewhere):
     run_bundle(
         config_file=config("train", "vnet2d", "segresnet"), dataset_dir=str(study), output_dir="run",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,18 +49,17 @@ class BrainMargind(MapTransform):
             raise ValueError(f"margin_mm must not be negative, got {margin_mm}")
         self.margin_mm = margin_mm
 
-    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return ``data`` with wider masks."""
         d = dict(data)
         if self.margin_mm == 0:
             return d
         for key in self.key_iterator(d):
-            mask = d[key]
-            assert isinstance(mask, MetaTensor)
+            mask: MetaTensor = d[key]
             first, second, _ = voxel_sizes_mm(np.asarray(mask.affine))
-            wide = widened_in_plane(mask[0].as_tensor().cpu().numpy() > 0, (first, second), self.margin_mm)
+            wide = widened_in_plane(mask.as_tensor()[0].cpu().numpy() > 0, (first, second), self.margin_mm)
             d[key] = MetaTensor(
-                torch.from_numpy(wide)[None].to(mask),
+                torch.from_numpy(wide)[None].to(dtype=mask.dtype, device=mask.device),
                 meta=dict(mask.meta),
                 applied_operations=mask.applied_operations,
             )
