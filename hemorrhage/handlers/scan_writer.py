@@ -30,7 +30,7 @@ from hemorrhage.reader import slice_map_of
 from hemorrhage.report.findings import measure
 from hemorrhage.report.montage import save_montage
 from hemorrhage.report.scan_result import ScanResult
-from hemorrhage.report.subtype_volumes import native_volumes_ml, subtype_volumes_ml
+from hemorrhage.report.subtype_volumes import native_volumes_ml, subtype_volumes_ml, volume_doubts
 from hemorrhage.runs import FINDINGS
 from hemorrhage.subtypes import ANY, SUBTYPES, Subtype
 from hemorrhage.transforms.template import recorded_alignment
@@ -103,6 +103,8 @@ class ScanWriter:
             native_ml = native_volumes_ml(result.slice_map, native, self._segments())
         found = self._findings(result, native_ml)
         doubts = warnings_of(data["image"].meta)
+        if native_ml is not None:
+            doubts += volume_doubts(found["volume_ml"], sum(native_ml.values()))
         with folder_replaced(self.output_dir / result.name) as folder:
             _save_nifti(folder / "hemorrhage.nii.gz", labels, result.affine)
             _save_nifti(folder / "brain.nii.gz", result.brain.astype(np.uint8), result.affine)

@@ -110,6 +110,7 @@ def test_a_dicom_scan_gets_native_volumes_and_dicom_files(tmp_path, scan):
     findings = written(tmp_path, scan, dicom_out=True)
     assert findings["findings"]["volume_ml_native"] == pytest.approx(0.1 * 16 * (5 + 5 + 5 + 6 + 7 + 7))
     assert "volume_ml_native_by_subtype" not in findings["findings"]
+    assert "W_VOLUMES" not in [w["code"] for w in findings["warnings"]]
     assert pydicom.dcmread(tmp_path / "out/a/hemorrhage.seg.dcm").NumberOfFrames == 6
     assert (tmp_path / "out/a/measurements.sr.dcm").exists()
 
