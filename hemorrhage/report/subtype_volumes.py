@@ -45,8 +45,8 @@ def native_volumes_ml(slice_map: SliceMap, native: np.ndarray, segments: Sequenc
 def volume_doubts(on_grid_ml: float, native_ml: float) -> list[ScanWarning]:
     """``W_VOLUMES`` if the volume on the result's grid and that on the scanned slices are far apart, else nothing.
 
-    The grid of leaning or unequal slices is interpolated; where a network answers otherwise between two thick slices than
-    on them, neither volume can be defended.
+    The grid of leaning or unequal slices is interpolated; where a network answers otherwise between two thick slices
+    than on them, neither volume can be defended.
 
     Args:
         on_grid_ml: voxels of the mask times their volume.

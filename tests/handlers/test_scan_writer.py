@@ -106,7 +106,7 @@ def test_a_dicom_scan_gets_native_volumes_and_dicom_files(tmp_path, scan):
         array = torch.zeros(loaded["image"].shape)
         if key in ("pred", "probability"):
             array[:, 20:30, 20:30] = 1  # through all slices: 100 pixels of 16 mm2 over 5 + 5 + 5 + 6 + 7 + 7 mm
-        scan[key] = MetaTensor(array, affine=torch.from_numpy(AFFINE))
+        scan[key] = MetaTensor(array, affine=loaded["image"].affine)
     findings = written(tmp_path, scan, dicom_out=True)
     assert findings["findings"]["volume_ml_native"] == pytest.approx(0.1 * 16 * (5 + 5 + 5 + 6 + 7 + 7))
     assert "volume_ml_native_by_subtype" not in findings["findings"]
