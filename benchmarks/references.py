@@ -81,7 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("systems", nargs="+", choices=list(SYSTEMS))
-    parser.add_argument("--calibration", type=int, default=40, help="heads to calibrate on; each has blood by a chance of one half")
+    parser.add_argument("--calibration", type=int, default=40, help="heads to calibrate on, about half with blood")
     parser.add_argument("--test", type=int, default=60, help="heads to score, likewise")
     parser.add_argument("--models", type=Path, default=ROOT / "models", help="folder with SYSTEM/model.pt")
     options = parser.parse_args()
