@@ -48,6 +48,7 @@ class HeadCTReader(ImageReader):
         assume_ras: see :func:`hemorrhage.nifti.read_nifti`.
         hu_offset: see :func:`hemorrhage.hounsfield.check_hu`.
         series_uid: the DICOM series to read where a folder holds several.
+        blend: of DICOM slices at unequal distances, see :func:`hemorrhage.dicom.importer.import_series`.
         isolate: decode DICOM in a process of its own, so that no file can take this one down; costs about a second.
     """
 
@@ -57,6 +58,7 @@ class HeadCTReader(ImageReader):
         assume_ras: bool = False,
         hu_offset: float = 0.0,
         series_uid: str | None = None,
+        blend: bool = True,
         isolate: bool = True,
     ) -> None:
         super().__init__()
@@ -64,6 +66,7 @@ class HeadCTReader(ImageReader):
         self.assume_ras = assume_ras
         self.hu_offset = hu_offset
         self.series_uid = series_uid
+        self.blend = blend
         self.isolate = isolate
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
@@ -113,5 +116,5 @@ class HeadCTReader(ImageReader):
     def _read_one(self, path: Path) -> Volume | ImportedSeries:
         if path.is_dir() or path.suffix.lower() == ".dcm":
             read = import_series_isolated if self.isolate else import_series
-            return read(path, series_uid=self.series_uid, min_slices=self.min_slices)
+            return read(path, series_uid=self.series_uid, min_slices=self.min_slices, blend=self.blend)
         return read_nifti(path, assume_ras=self.assume_ras, hu_offset=self.hu_offset, min_slices=self.min_slices)

@@ -48,17 +48,21 @@ def read_series(folder: str | Path, *, series_uid: str | None = None, min_slices
     return import_series(folder, series_uid=series_uid, min_slices=min_slices).volume
 
 
-def import_series(folder: str | Path, *, series_uid: str | None = None, min_slices: int = 3) -> ImportedSeries:
+def import_series(
+    folder: str | Path, *, series_uid: str | None = None, min_slices: int = 3, blend: bool = True
+) -> ImportedSeries:
     """Read one series, order and geometry from its positions alone.
 
     Slices are put in order along their normal; a lean of the stack (gantry tilt) is undone by shifting slices in their
-    own plane; unequal distances are resampled, linear, on the finest one. Tags such as GantryDetectorTilt,
+    own plane; unequal distances are resampled on the finest one. Tags such as GantryDetectorTilt,
     SliceThickness and InstanceNumber only confirm or cast doubt.
 
     Args:
         folder: searched with all folders below it; or one DICOM file.
         series_uid: the series to read where the folder holds several.
         min_slices: fewest slices that are accepted; a single one takes its thickness from the header.
+        blend: resample unequal distances by linear interpolation; False repeats the nearest slice, for networks that
+            read slices one by one: a blend of two thick ones shows a rim beside the skull that neither has.
 
     Raises:
         ScanError: for a folder that is not one complete head CT series of one patient.
@@ -66,14 +70,14 @@ def import_series(folder: str | Path, *, series_uid: str | None = None, min_slic
     folder = Path(folder)
     try:
         with unquoted():
-            return _import_series(folder, series_uid, min_slices)
+            return _import_series(folder, series_uid, min_slices, blend)
     except MemoryError as fault:
         raise ScanError(
             "E_BOMB", _shown(folder), "its import needs more memory than there is", "Check the files.", EXIT_RESOURCE
         ) from fault
 
 
-def _import_series(folder: Path, series_uid: str | None, min_slices: int) -> ImportedSeries:
+def _import_series(folder: Path, series_uid: str | None, min_slices: int, blend: bool) -> ImportedSeries:
     headers, warnings = read_headers(folder)
     folder = _shown(folder)
     chosen, skipped = choose_series(headers, series_uid, folder)
@@ -117,6 +121,7 @@ def _import_series(folder: Path, series_uid: str | None, min_slices: int) -> Imp
         pixel_area_mm2=float(np.prod(sizes)),
         files=tuple(s.header.name for s in slices),
         frames=tuple(s.frame for s in slices),
+        blended=blend,
     )
     source = {"format": "DICOM", "shape": [first.columns, first.rows, len(slices)], **slice_map.as_source()}
     return ImportedSeries(Volume(slice_map.resample(hu), affine, tuple(warnings), source), slice_map)

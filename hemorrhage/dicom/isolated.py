@@ -32,6 +32,7 @@ def import_series_isolated(
     *,
     series_uid: str | None = None,
     min_slices: int = 3,
+    blend: bool = True,
     memory_gb: float = 4.0,
     seconds: float = 120.0,
 ) -> ImportedSeries:
@@ -41,6 +42,7 @@ def import_series_isolated(
         folder: see there.
         series_uid: see there.
         min_slices: see there.
+        blend: see there.
         memory_gb: address space for the import beyond that of the bare process, where the system enforces limits.
         seconds: deadline.
 
@@ -56,6 +58,7 @@ def import_series_isolated(
             "folder": str(folder),
             "series_uid": series_uid,
             "min_slices": min_slices,
+            "blend": blend,
             "bytes": int(memory_gb * (1 << 30)),
             "scratch": scratch,
         }
@@ -100,7 +103,9 @@ def _child(order: dict[str, Any]) -> None:
     scratch = Path(order["scratch"])
     try:
         _limit_memory(order["bytes"])
-        imported = import_series(order["folder"], series_uid=order["series_uid"], min_slices=order["min_slices"])
+        imported = import_series(
+            order["folder"], series_uid=order["series_uid"], min_slices=order["min_slices"], blend=order["blend"]
+        )
         np.save(scratch / _VOXELS, imported.volume.hu, allow_pickle=False)
         result: dict[str, Any] = {
             "affine": imported.volume.affine.tolist(),

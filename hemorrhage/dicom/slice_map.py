@@ -26,6 +26,8 @@ class SliceMap:
         pixel_area_mm2: of a native pixel.
         files: names of the source files in the same order, empty where they are not known.
         frames: index of the frame in its file.
+        blended: each slice of the volume is interpolated between two native ones, linear; otherwise it repeats the
+            nearest.
     """
 
     native_shape: tuple[int, int]
@@ -35,6 +37,7 @@ class SliceMap:
     pixel_area_mm2: float
     files: tuple[str, ...] = ()
     frames: tuple[int, ...] = ()
+    blended: bool = True
 
     def weights_mm(self) -> np.ndarray:
         """(N,) thickness that each native slice stands for: half the distance to each neighbor, at the ends twice one.
@@ -53,9 +56,21 @@ class SliceMap:
 
     def sources_of(self, k: int) -> list[tuple[int, float]]:
         """Native slices that slice ``k`` of the volume was made from, each with its weight; the weights sum to 1."""
+        if not self.blended:
+            return [(int(self.nearest()[k]), 1.0)]
         lower, share = self._between(np.array([k * self.step_mm]))
         first, second = 1.0 - float(share[0]), float(share[0])
         return [(n, w) for n, w in ((int(lower[0]), first), (int(lower[0]) + 1, second)) if w > 0.0]
+
+    @property
+    def count(self) -> int:
+        """Number of slices of the volume."""
+        return round(float(self.distances_mm[-1]) / self.step_mm) + 1
+
+    def nearest(self) -> np.ndarray:
+        """(K,) index of the native slice nearest to each slice of the volume, the lower of two as near."""
+        middles = (self.distances_mm[:-1] + self.distances_mm[1:]) / 2
+        return np.searchsorted(middles, np.arange(self.count) * self.step_mm - 1e-6)
 
     def _between(self, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Index of the native slice at or before each distance, and the share of the next one."""
@@ -68,11 +83,13 @@ class SliceMap:
         return lower, np.where(share < 1e-6, 0.0, np.where(share > 1 - 1e-6, 1.0, share))
 
     def resample(self, stack: np.ndarray) -> np.ndarray:
-        """Native slices that lie in line, (I, J, N), to the volume's distances, (I, J, K), linear between slices."""
-        count = round(float(self.distances_mm[-1]) / self.step_mm) + 1
+        """Native slices that lie in line, (I, J, N), to the volume's distances, (I, J, K), as ``blended`` says."""
+        count = self.count
         lower, share = self._between(np.arange(count) * self.step_mm)
         if count == stack.shape[2] and not share[:-1].any():
             return stack
+        if not self.blended:
+            return np.asfortranarray(stack[:, :, self.nearest()])
         volume = np.empty((*stack.shape[:2], count), dtype=stack.dtype, order="F")
         for k in range(count):
             one, two = stack[:, :, lower[k]], stack[:, :, min(lower[k] + 1, stack.shape[2] - 1)]
@@ -126,6 +143,7 @@ class SliceMap:
                 "offsets": [[float(a), float(b)] for a, b in self.offsets],
                 "step_mm": self.step_mm,
                 "pixel_area_mm2": self.pixel_area_mm2,
+                "blended": self.blended,
             }
         }
 
@@ -141,4 +159,5 @@ class SliceMap:
             offsets=np.array(record["offsets"]).reshape(-1, 2),
             step_mm=record["step_mm"],
             pixel_area_mm2=record["pixel_area_mm2"],
+            blended=record.get("blended", True),
         )

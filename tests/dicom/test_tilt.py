@@ -14,6 +14,7 @@ from dicom_folders import (
 )
 from dicom_phantom import enhanced, pixel_points, series, write
 
+from hemorrhage.dicom.isolated import import_series_isolated
 from hemorrhage.dicom.importer import import_series, read_series
 from hemorrhage.dicom.slice_map import SliceMap
 from hemorrhage.geometry import shear_degrees, voxel_volume_ml
@@ -105,6 +106,24 @@ def test_slices_that_the_volume_keeps_are_exact_and_the_others_lie_between(tmp_p
             source = pydicom.dcmread(tmp_path / "ct" / slice_map.files[sources[0][0]])
             np.testing.assert_array_equal(volume.hu[:, :, k], hu_at(pixel_points(source)).T)
     assert [len(slice_map.sources_of(k)) for k in (5, 20, 21, 22)] == [1, 1, 2, 1]
+
+
+def test_without_blending_every_slice_is_one_that_was_scanned(tmp_path: Path) -> None:
+    table = (*np.arange(0, 100, 5.0), *np.arange(100, 200, 10.0))
+    thick = each(lambda k, s: setattr(s, "SliceThickness", "5" if k < 20 else "10"), series(table))
+    write(tmp_path / "ct", thick)
+    blended, repeated = import_series(tmp_path / "ct"), import_series(tmp_path / "ct", blend=False)
+    np.testing.assert_array_equal(repeated.volume.affine, blended.volume.affine)
+    assert repeated.volume.hu.shape == blended.volume.hu.shape
+    for k in range(39):
+        ((n, weight),) = repeated.slice_map.sources_of(k)
+        assert weight == 1.0
+        assert abs(repeated.slice_map.distances_mm[n] - k * repeated.slice_map.step_mm) <= 5.0 + 1e-6
+        source = pydicom.dcmread(tmp_path / "ct" / repeated.slice_map.files[n])
+        np.testing.assert_array_equal(repeated.volume.hu[:, :, k], hu_at(pixel_points(source)).T)
+    walled = import_series_isolated(tmp_path / "ct", blend=False)
+    np.testing.assert_array_equal(walled.volume.hu, repeated.volume.hu)
+    assert not walled.slice_map.blended
 
 
 def test_a_label_goes_back_to_its_own_slices(tmp_path: Path) -> None:
