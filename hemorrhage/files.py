@@ -11,11 +11,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from hemorrhage.errors import EXIT_RESOURCE, ScanError
 
-__all__ = ["folder_replaced", "sha256_of", "write_atomically"]
+__all__ = ["claim_folder", "folder_replaced", "sha256_of", "write_atomically"]
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_claims: dict[Path, FileLock] = {}
 
 
 def sha256_of(path: Path) -> str:
@@ -122,6 +125,37 @@ def folder_replaced(path: Path) -> Iterator[Path]:
             _sync(path.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def claim_folder(folder: Path) -> None:
+    """Take a folder for this process as long as it lives, so that no second one writes to it.
+
+    Where the file system knows no locks nothing is taken.
+
+    Args:
+        folder: made where it is missing; gets an empty file ``.lock``.
+
+    Raises:
+        ScanError: E_BUSY if another process has it.
+    """
+    folder = folder.absolute()
+    if folder in _claims:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ScanError(
+            "E_BUSY",
+            folder,
+            "another run is writing to this folder",
+            "Wait for it, stop it, or name another --output_dir.",
+            EXIT_RESOURCE,
+        ) from None
+    except (NotImplementedError, OSError):
+        return
+    _claims[folder] = lock
 
 
 def _umask() -> int:

@@ -43,7 +43,12 @@ def read_findings(folder: Path) -> dict[str, Any] | None:
 
 
 def pending_scans(
-    dataset_dir: str, output_dir: str, overwrite: bool = False, brain_dir: str = ""
+    dataset_dir: str,
+    output_dir: str,
+    overwrite: bool = False,
+    brain_dir: str = "",
+    weights: str = "",
+    settings: Mapping[str, Any] | None = None,
 ) -> list[dict[str, str]]:
     """The items of an inference run: every scan of ``dataset_dir`` that has no result in ``output_dir`` yet.
 
@@ -53,6 +58,8 @@ def pending_scans(
         overwrite: take all scans.
         brain_dir: folder with the user's own brain mask of each scan, ``NAME.nii.gz`` or ``NAME.nii``; empty has them
             made.
+        weights: the file that this run reads scans with.
+        settings: what else decides a result, as :class:`hemorrhage.handlers.ScanWriter` records it.
 
     Returns:
         dictionaries with "image" (absolute path), "name", and "brain" where there is a ``brain_dir``.
@@ -60,11 +67,13 @@ def pending_scans(
     Raises:
         ScanError: E_NOT_FOUND and E_NO_SCANS of :func:`find_scans`; E_NOT_FOUND if a brain mask is missing;
             E_WOULD_OVERWRITE if a result would take the place of something else; E_OTHER_INPUT if a result there is
-            that of another scan with the same name.
+            that of another scan with the same name; E_OTHER_RUN if it was made with other weights or settings.
     """
     if not dataset_dir:
         return []
     out = Path(output_dir).expanduser().absolute()
+    file = Path(weights).expanduser()
+    way = {**(settings or {}), **({"weights": sha256_of(file)} if weights and file.is_file() else {})}
     pending = []
     for scan in find_scans(Path(dataset_dir).expanduser().absolute()):
         target = out / scan.name
@@ -75,7 +84,7 @@ def pending_scans(
                 "its result would take the place of the scan itself",
                 "Name another --output_dir.",
             )
-        if overwrite or not _has_result(target, scan.path):
+        if overwrite or not _has_result(target, scan.path, way):
             mask = {"brain": str(_brain_mask(Path(brain_dir).expanduser(), scan.name))} if brain_dir else {}
             pending.append({"image": str(scan.path), "name": scan.name, **mask})
     return pending
@@ -106,14 +115,13 @@ def _clean_exit() -> Iterator[None]:
         raise SystemExit(cause.exit_code) from None
 
 
-def check_input(dataset_dir: str, output_dir: str, overwrite: bool = False, brain_dir: str = "") -> None:
+def check_input(dataset_dir: str, output_dir: str, **options: Any) -> None:
     """First step of an inference run: say in one line what is wrong with its input, before anything is built.
 
     Args:
         dataset_dir: as for :func:`pending_scans`, but empty is an error here.
         output_dir: as for :func:`pending_scans`.
-        overwrite: as for :func:`pending_scans`.
-        brain_dir: as for :func:`pending_scans`.
+        options: likewise.
 
     Raises:
         SystemExit: with the status of the error, after printing its line.
@@ -126,7 +134,7 @@ def check_input(dataset_dir: str, output_dir: str, overwrite: bool = False, brai
                 "no input was named",
                 "Give --dataset_dir with a scan, a folder of scans or a DICOM folder.",
             )
-        pending_scans(dataset_dir, output_dir, overwrite, brain_dir)
+        pending_scans(dataset_dir, output_dir, **options)
 
 
 def check_cases(dataset_dir: str | None, datalist: str | None, fold: int | None, held_out: bool) -> None:
@@ -168,7 +176,7 @@ def run_step(step: Callable[[], object]) -> None:
         step()
 
 
-def _has_result(folder: Path, source: Path) -> bool:
+def _has_result(folder: Path, source: Path, way: Mapping[str, Any]) -> bool:
     found = read_findings(folder)
     if found is None:
         if folder.exists():
@@ -185,6 +193,15 @@ def _has_result(folder: Path, source: Path) -> bool:
             folder,
             f"it holds the result of another scan than {source.name} (their SHA-256 differ)",
             "Name another --output_dir, or set --overwrite True to replace it.",
+        )
+    before = {**found.get("settings", {}), "weights": found["weights"]["sha256"]}
+    differing = [k for k, v in way.items() if before.get(k, v) != v]
+    if differing:
+        raise ScanError(
+            "E_OTHER_RUN",
+            folder,
+            f"it holds a result made with another {', '.join(differing)}",
+            "Name another --output_dir, or set --overwrite True to make all results anew.",
         )
     return True
 

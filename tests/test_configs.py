@@ -216,6 +216,21 @@ def test_the_result_of_another_scan_is_never_taken_for_this_one(study, weights, 
         run_bundle(config_file=config("inference"), **arguments)
     assert "E_OTHER_INPUT" in capsys.readouterr().err
     run_bundle(config_file=config("inference"), **arguments, overwrite=True)
+    run_bundle(config_file=config("inference"), **arguments)  # all there: nothing to do
+    findings = elsewhere / "out/a/findings.json"
+    before = findings.stat().st_mtime_ns
+    torch.save({k: v + 0.01 for k, v in torch.load(weights, weights_only=True).items()}, "other.pt")
+    for change, named in (
+        ({"checkpoint": "other.pt"}, "weights"),
+        ({"threshold": 0.3}, "threshold"),
+        ({"hu_offset": 5, "smallest_bleed_mm3": 0}, "smallest_bleed_mm3, hu_offset"),
+    ):
+        with pytest.raises(SystemExit):
+            run_bundle(config_file=config("inference"), **{**arguments, **change})
+        said = capsys.readouterr().err
+        assert "E_OTHER_RUN" in said
+        assert f"another {named}." in said
+        assert findings.stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize("run_id", [None, "training"])

@@ -1,9 +1,11 @@
 import errno
+import subprocess
+import sys
 
 import pytest
 
 from hemorrhage.errors import EXIT_RESOURCE, ScanError
-from hemorrhage.files import folder_replaced, sha256_of, write_atomically
+from hemorrhage.files import claim_folder, folder_replaced, sha256_of, write_atomically
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -61,3 +63,21 @@ def test_the_hash_of_a_folder_ignores_names_and_sees_content(tmp_path):
 def test_the_hash_of_a_file_is_sha256(tmp_path):
     (tmp_path / "abc").write_text("abc")
     assert sha256_of(tmp_path / "abc").startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+def test_a_folder_is_one_process_s_until_it_ends(tmp_path):
+    take = f"from pathlib import Path; from hemorrhage.files import claim_folder; claim_folder(Path({str(tmp_path)!r}))"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", f"{take}; print('taken', flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "taken\n"
+    with pytest.raises(ScanError, match="E_BUSY"):
+        claim_folder(tmp_path)
+    holder.communicate("\n")
+    claim_folder(tmp_path)
+    claim_folder(tmp_path)  # its own
+    assert subprocess.run([sys.executable, "-c", take], capture_output=True, check=False).returncode == 1

@@ -14,7 +14,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from hemorrhage.errors import EXIT_INTERNAL, ScanError, first_sentence
-from hemorrhage.files import write_atomically
+from hemorrhage.files import claim_folder, write_atomically
 from hemorrhage.handlers.outputs import batch_of, losses_of
 from hemorrhage.weights import load_weights
 
@@ -108,6 +108,8 @@ class Checkpoints:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
     def _start(self, engine: Engine) -> None:
+        if idist.get_rank() == 0:
+            claim_folder(self.path.parent)
         inner = self.network
         if isinstance(inner, torch.nn.parallel.DistributedDataParallel):
             inner = inner.module

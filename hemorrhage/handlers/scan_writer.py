@@ -54,6 +54,7 @@ class ScanWriter:
             ``probability.nii.gz``, ``findings.json`` and ``overlay.png``.
         weights: the file that the network was loaded from; its hash becomes part of each result.
         threshold: the probability that was the threshold, for the record.
+        settings: what else decides a result, for the record; :func:`hemorrhage.runs.pending_scans` compares it.
         subtypes: whether "pred" is a label map with the values of :mod:`hemorrhage.subtypes`; it is then written as
             such, and the findings give mL by subtype. Otherwise it is a mask of any hemorrhage.
         measures: further measures; what each returns becomes part of the findings.
@@ -70,6 +71,7 @@ class ScanWriter:
         measures: Sequence[Callable[[ScanResult], Mapping[str, object]]] = (),
         dicom_out: bool = False,
         dicom_patient: bool = False,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.output_dir = Path(output_dir).absolute()
         self.weights = Path(weights)
@@ -78,6 +80,7 @@ class ScanWriter:
         self.measures = tuple(measures)
         self.dicom_out = dicom_out
         self.dicom_patient = dicom_patient
+        self.settings = dict(settings or {})
         self._weights_sha256 = ""
 
     def attach(self, engine: Engine) -> None:
@@ -214,6 +217,7 @@ class ScanWriter:
             "input": {"file": source.name, "sha256": sha256_of(source)},
             "findings": found,
             "threshold": self.threshold,
+            "settings": self.settings,
             "warnings": [asdict(w) for w in doubts],
             "alignment": alignment and {"to_template": alignment.rigid.tolist(), "overlap": alignment.overlap},
             "grid": {

@@ -35,6 +35,7 @@ class ScoreWriter:
         threshold: probability from which a voxel counts.
         smallest_bleed_mm3: bleeds below this were removed.
         name: of the system, for tables and figures.
+        settings: what else decides the scores.
     """
 
     def __init__(
@@ -45,11 +46,14 @@ class ScoreWriter:
         threshold: float,
         smallest_bleed_mm3: float,
         name: str,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.output_dir = Path(output_dir).expanduser().absolute()
         self.cases = {case["name"]: case for case in named_cases(cases)}
         self.weights = Path(weights).expanduser()
-        self.settings = {"name": name, "threshold": threshold, "smallest_bleed_mm3": smallest_bleed_mm3}
+        self.settings = {
+            **(settings or {}), "name": name, "threshold": threshold, "smallest_bleed_mm3": smallest_bleed_mm3
+        }  # fmt: skip
 
     def attach(self, engine: Engine) -> None:
         """Register with an evaluator."""

@@ -20,6 +20,8 @@ IVH_GROWTH_ML = 1.0
 _BRAIN_SHARE = 0.1
 _NOTICE = "research use only, not for diagnosis; registration and threshold of both scans add to the difference"
 _FILE = "findings.json"  # hemorrhage.runs.FINDINGS, whose module would load torch for a subtraction
+# Settings that follow from what a scan's files are like; all others must be equal for a comparison.
+_OF_ONE_SCAN = ("series", "own_brain_masks", "hu_offset", "assume_ras")
 
 
 def read_result(folder: Path) -> dict[str, Any]:
@@ -128,15 +130,18 @@ def compare_findings(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> di
         comparison in sentences, and the codes of the warnings of both.
 
     Raises:
-        ScanError: E_OTHER_RUN if the two were read with other weights or another threshold; E_OTHER_INPUT if both are
-            one scan.
+        ScanError: E_OTHER_RUN if the two were read with other weights, or another threshold or setting; E_OTHER_INPUT
+            if both are one scan.
     """
+    ways = [found.get("settings", {}) for found in (earlier, later)]
+    others = [k for k, v in ways[0].items() if k not in _OF_ONE_SCAN and ways[1].get(k, v) != v]
     for differing, how in (
         (earlier["weights"]["sha256"] != later["weights"]["sha256"], f"with other weights than {earlier['name']}"),
         (
             earlier["threshold"] != later["threshold"],
             f"at a threshold of {later['threshold']:g}, {earlier['name']} at {earlier['threshold']:g}",
         ),
+        (bool(others), f"with another {', '.join(others)} than {earlier['name']}"),
     ):
         if differing:
             raise ScanError(

@@ -58,7 +58,8 @@ class AcquiredSlicesd(MapTransform, InvertibleTransform):
             image: MetaTensor = d[key]
             extra = self.pop_transform(image)[TraceKeys.EXTRA_INFO]
             if extra["copy_of"] is not None:
-                image = _like(image, image.as_tensor()[..., torch.as_tensor(extra["copy_of"]).cpu().long()].contiguous())
+                copy_of = torch.as_tensor(extra["copy_of"]).cpu().long()
+                image = _like(image, image.as_tensor()[..., copy_of].contiguous())
                 image.affine = torch.as_tensor(extra["affine"], dtype=torch.float64).cpu()
             d[key] = image
         return d

@@ -14,8 +14,8 @@ from dicom_folders import (
 )
 from dicom_phantom import enhanced, pixel_points, series, write
 
-from hemorrhage.dicom.isolated import import_series_isolated
 from hemorrhage.dicom.importer import import_series, read_series
+from hemorrhage.dicom.isolated import import_series_isolated
 from hemorrhage.dicom.slice_map import SliceMap
 from hemorrhage.geometry import shear_degrees, voxel_volume_ml
 

@@ -43,7 +43,7 @@ def test_blood_that_moves_into_the_ventricles_is_flagged_there():
 
 EARLIER = {
     "name": "day0", "input": {"sha256": "a"}, "weights": {"sha256": "w"}, "threshold": 0.5,
-    "warnings": [{"code": "W_TILT"}],
+    "warnings": [{"code": "W_TILT"}], "settings": {"spacing_mm": 3.0, "hu_offset": 0},
     "findings": {"volume_ml": 20.0, "volume_ml_by_subtype": {"IPH": 20.0, "IVH": 0.0}},
 }  # fmt: skip
 
@@ -114,6 +114,7 @@ def test_results_are_read_from_their_folder_or_refused(tmp_path):
     [
         ({"weights": {"sha256": "x"}}, "E_OTHER_RUN"),
         ({"threshold": 0.4}, "E_OTHER_RUN"),
+        ({"settings": {"spacing_mm": 1.5}}, "E_OTHER_RUN"),
         ({"name": "b"}, "E_OTHER_INPUT"),
     ],
 )
