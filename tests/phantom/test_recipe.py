@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from hemorrhage.phantom.bleeds import add_bleeds
+from hemorrhage.phantom.case import make_case
 from hemorrhage.phantom.draws import Draws
 from hemorrhage.phantom.extra_axial import add_collection
 from hemorrhage.phantom.head import FAR_MM, METAL_HU, draw_head
 from hemorrhage.phantom.recipe import Recipe
-from hemorrhage.phantom.scanner import draw_scanner
+from hemorrhage.phantom.scanner import Scanner, draw_scanner
 from hemorrhage.phantom.space import space_of
 from hemorrhage.phantom.statistics import DENSITY_HU, LEVELS, draw_density
 
@@ -39,6 +40,19 @@ def test_a_head_of_nothing_has_no_contrast_but_tissue():
         assert float(head.fields["trauma"].min()) == FAR_MM
         assert n["calcification"] < METAL_HU
         assert draw_scanner(Draws(seed), recipe=NOTHING).hardening == 0.0
+
+
+def test_deep_veins_and_the_tentorial_edge_are_brighter_than_brain_and_lie_deep():
+    still = Scanner(noise_hu=0.01, hardening=0.0, streak_hu=0.0, holder=False)
+    options = {"spacing_mm": (2.0, 2.0, 2.0), "subtypes": (), "scanner": still, "pose": False}
+    seen, bare = (make_case(1, recipe=recipe, **options) for recipe in (Recipe(), Recipe().without("veins")))
+    difference = seen.hu - bare.hu
+    brighter = (difference > 2).nonzero().float()
+    assert len(brighter) > 100
+    assert float(difference.min()) > -2
+    place = (brighter - (torch.tensor(difference.shape) - 1) / 2) * 2.0  # mm from the middle of the head
+    assert float(place.abs().max()) < 60
+    assert abs(float(place[:, 0].mean())) < 6  # on both sides alike
 
 
 def test_gyri_touch_the_table_where_the_brain_is_snug():
