@@ -216,3 +216,30 @@ def test_the_papers_numbers_stand_in_the_config():
     assert [s["epochs"] for s in joint["stages"]] == [400, 40, 30]
     assert [s["learning_rate"] for s in joint["stages"]] == [1e-3, 1e-3, 5e-5]
     assert joint["optimizer"]["momentum"] == 0.99
+
+
+def test_argument_files_name_the_configs_of_the_shipped_network_in_their_order(study, elsewhere):
+    folder = ROOT / "configs/args"
+    lists = {p.stem: yaml.safe_load(p.read_text())["config_file"] for p in folder.glob("*.yaml")}
+    slices = ["patchfcn", "patchfcn_small", "slice_unet"]
+    training = ["patchfcn", "patchfcn_train", "patchfcn_small", "slice_unet"]
+    assert lists == {
+        name: [f"configs/{config}.yaml" for config in configs]
+        for name, configs in {
+            "read_with_slice_unet": ["inference", *slices],
+            "train_slice_unet": ["train", *training],
+            "evaluate_slice_unet": ["train", "evaluate", *training],
+        }.items()
+    }
+
+
+def test_an_argument_file_and_a_folder_are_enough_to_read_scans(study, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    scan = sorted((study / "ct_scans").iterdir())[0]
+    run_bundle(
+        args_file="configs/args/read_with_slice_unet.yaml", dataset_dir=str(scan), output_dir=str(tmp_path / "out")
+    )
+    found = json.loads(next((tmp_path / "out").glob("*/findings.json")).read_text())
+    assert found["weights"]["sha256"] == (ROOT / "models/slice_unet/model.pt.sha256").read_text().split()[0]
+    assert found["findings"]["probability_of_hemorrhage"] is not None
+    assert found["settings"]["margin_mm"] == 12

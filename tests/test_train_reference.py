@@ -37,7 +37,7 @@ def test_weights_are_trained_published_and_trained_on(tmp_path):
     assert record["settings"]["spacing_mm"] == "6"
     assert record["sha256"] == (folder / "model.pt.sha256").read_text().split()[0]
 
-    network = VNet(width=2, norm="instance")
+    network = VNet(width=2, norm=("group", {"num_groups": 4}))
     assert load_weights(network, folder / "model.pt") == record["sha256"]
     kept = torch.load(folder / "model.pt", weights_only=True)
     assert all(t.dtype == torch.float16 for t in kept.values() if t.is_floating_point())
