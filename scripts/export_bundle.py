@@ -1,0 +1,106 @@
+"""One system as a bundle of its own, as MONAI Label and the model zoo open it: no overlays, its weights the default.
+
+    python scripts/export_bundle.py slice_unet bundles/hemorrhage_slices
+    python -m monai.bundle run --config_file bundles/hemorrhage_slices/configs/inference.yaml --dataset_dir SCANS
+
+MONAI Label opens ``configs/inference.yaml`` or ``configs/train.yaml`` alone. Here the overlays are merged into the two,
+and ``models/model.pt`` is the system's. The comments of the configs stay behind: read them where they were written.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from monai.bundle import ConfigParser
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from hemorrhage.errors import ScanError
+from hemorrhage.files import folder_replaced, sha256_of
+
+ROOT = Path(__file__).resolve().parents[1]
+SLICES = ("patchfcn", "patchfcn_small", "slice_unet")
+SLICE_TRAINING = ("patchfcn", "patchfcn_train", "patchfcn_small", "slice_unet")
+# Overlays of inference.yaml and of train.yaml, and the input's channels and shape for the bundle's metadata.
+SYSTEMS: dict[str, tuple[tuple[str, ...], tuple[str, ...], int, list[int]]] = {
+    "slice_unet": (SLICES, SLICE_TRAINING, 3, [208, 208]),
+    "vnet_small": (("vnet_small",), ("vnet_small",), 1, [64, 64, 64]),
+}
+WEIGHTS = ("model.pt", "model.pt.sha256", "record.json", "curves.csv", "calibration.json")
+KEPT = ("LICENSE", "pyproject.toml", "models/template.nii.gz", "models/compartments.nii.gz", "models/README.md")
+
+
+def merged(name: str, overlays: tuple[str, ...]) -> dict[str, Any]:
+    """``configs/NAME.yaml`` with its overlays merged into it, reading the weights that the bundle holds."""
+    config = ConfigParser.load_config_files([str(ROOT / f"configs/{n}.yaml") for n in (name, *overlays)])
+    if "checkpoint" in config:
+        config["checkpoint"] = "$@bundle_root + '/models/model.pt'"
+    return config
+
+
+def metadata(system: str, channels: int, shape: list[int]) -> dict[str, Any]:
+    """The metadata of the bundle of ``system``."""
+    found = json.loads((ROOT / "configs/metadata.json").read_text())
+    for side, count in (("inputs", channels), ("outputs", 1)):
+        for entry in found["network_data_format"][side].values():
+            entry.update(num_channels=count, spatial_shape=shape)
+            if side == "inputs":
+                entry["channel_def"] = {str(n): "image" for n in range(count)}
+                if count > 1:
+                    entry["value_range"] = [0, 1]
+    found["description"] += f" This bundle reads scans with {system}."
+    return found
+
+
+def main(
+    system: Annotated[str, typer.Argument(help=f"One of {', '.join(SYSTEMS)}.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the new bundle; its name is what MONAI Label shows.")],
+    models: Annotated[Path, typer.Option(help="Folder that holds SYSTEM/model.pt.")] = ROOT / "models",
+    overwrite: Annotated[bool, typer.Option(help="Replace a bundle that is there.")] = False,
+) -> None:
+    """Write SYSTEM with its weights as a bundle of its own to OUT."""
+    if system not in SYSTEMS:
+        raise typer.BadParameter(f"{system!r} is none of {', '.join(SYSTEMS)}")
+    try:
+        _check(models / system / "model.pt", out, overwrite)
+    except ScanError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(error.exit_code) from None
+    reading, training, channels, shape = SYSTEMS[system]
+    notice = f"# Made by scripts/export_bundle.py: {system}, its overlays merged in.\n"
+    with folder_replaced(out.absolute()) as folder:
+        (folder / "configs").mkdir()
+        for name, overlays in (("inference", reading), ("train", training)):
+            text = yaml.safe_dump(merged(name, overlays), sort_keys=False, allow_unicode=True, width=110)
+            (folder / f"configs/{name}.yaml").write_text(notice + text, encoding="utf-8")
+        text = json.dumps(metadata(system, channels, shape), indent=4)
+        (folder / "configs/metadata.json").write_text(text + "\n", encoding="utf-8")
+        for name in KEPT:
+            (folder / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+        for name in WEIGHTS:
+            if (models / system / name).exists():
+                shutil.copyfile(models / system / name, folder / "models" / name)
+        shutil.copytree(ROOT / "hemorrhage", folder / "hemorrhage", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / "docs", folder / "docs")
+    typer.echo(f"{out}: {system} with weights {sha256_of(out / 'models/model.pt')[:12]}")
+
+
+def _check(weights: Path, out: Path, overwrite: bool) -> None:
+    if not weights.is_file():
+        raise ScanError(
+            "E_WEIGHTS", weights, "there are no weights here", "Train them with scripts/train_reference.py first."
+        )
+    if out.exists() and not (overwrite and (out / "configs/metadata.json").is_file()):
+        remedy = "Name another folder." if overwrite else "Name another folder, or replace a bundle with --overwrite."
+        raise ScanError("E_WOULD_OVERWRITE", out, "it is there already", remedy)
+
+
+if __name__ == "__main__":
+    typer.run(main)
