@@ -10,6 +10,7 @@ of hemorrhage), and ``calibration.png`` and ``thresholds.csv`` into RESULTS.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -57,7 +58,7 @@ def read_scan(folder: Path, masks: Path, sha256: str, smallest_mm3: float) -> tu
         )
     p, true = np.asarray(image.dataobj, dtype=np.float32), np.asarray(mask.dataobj) > 0
     one_ml = voxel_volume_ml(image.affine)
-    least = max(1, round(smallest_mm3 / 1000 / one_ml))
+    least = max(1, math.ceil(smallest_mm3 / 1000 / one_ml))
     rows = []
     for t in THRESHOLDS:
         found = remove_small_objects(p >= t, max_size=least - 1, connectivity=3) if least > 1 else p >= t

@@ -12,6 +12,7 @@ on where they were stopped.
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -82,9 +83,8 @@ def read_slices(data: Path, out: Path, weights: Path) -> dict[str, list[tuple[st
 
 def marks(probability: np.ndarray, threshold: float, voxel_mm3: float) -> np.ndarray:
     """What the bundle would mark at ``threshold``: (I, J, K) bool."""
-    return remove_small_objects(
-        probability >= threshold, max_size=max(0, round(SMALLEST_MM3 / voxel_mm3) - 1), connectivity=3
-    )
+    largest = math.ceil(SMALLEST_MM3 / voxel_mm3) - 1  # in voxels, of what is dropped
+    return remove_small_objects(probability >= threshold, max_size=max(0, largest), connectivity=3)
 
 
 def measure(data: Path, scans: dict[str, list[tuple[str, Any, np.ndarray]]], threshold: float) -> dict[str, Any]:
