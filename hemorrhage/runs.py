@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from monai.engines import Workflow
@@ -27,6 +29,7 @@ __all__ = [
     "finish_run",
     "pending_scans",
     "read_findings",
+    "refuse_in_one_line",
     "run_engine",
     "run_step",
 ]
@@ -113,6 +116,27 @@ def _clean_exit() -> Iterator[None]:
             raise
         print(cause, file=sys.stderr)
         raise SystemExit(cause.exit_code) from None
+
+
+def refuse_in_one_line() -> None:
+    """Have a refusal end a program in its line and exit code also where a part of a config raises it.
+
+    MONAI makes the parts before any step of a run is called, so that no step can catch what they raise. Other
+    exceptions keep the hook that was there, and what calls :func:`monai.bundle.run` still gets them all.
+    """
+    usual = sys.excepthook
+
+    def say(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        cause = scan_error_in(error)
+        if cause is None:
+            usual(kind, error, trace)
+            return
+        print(cause, file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(cause.exit_code)  # the interpreter would end with 1 whatever a hook does
+
+    sys.excepthook = say
 
 
 def check_input(dataset_dir: str, output_dir: str, **options: Any) -> None:

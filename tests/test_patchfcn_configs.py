@@ -1,6 +1,8 @@
 """PatchFCN's overlays, shrunk by overrides alone: training in stages, evaluation, inference, ablations."""
 
 import json
+import subprocess
+import sys
 
 import nibabel as nib
 import numpy as np
@@ -243,3 +245,29 @@ def test_an_argument_file_and_a_folder_are_enough_to_read_scans(study, tmp_path,
     assert found["weights"]["sha256"] == (ROOT / "models/slice_unet/model.pt.sha256").read_text().split()[0]
     assert found["findings"]["probability_of_hemorrhage"] is not None
     assert found["settings"]["margin_mm"] == 12
+
+
+def test_what_a_part_of_a_config_refuses_ends_in_one_line_too(study, tmp_path):
+    """The only scan to train on has no blood: the sampler, a part of the trainer, finds that out."""
+    cases = [
+        {"image": str(study / f"ct_scans/{n}.nii.gz"), "label": str(study / f"masks/{n}.nii.gz")}
+        for n in ("053", "054")
+    ]
+    datalist = {"training": [{**case, "patient": str(k), "fold": k} for k, case in enumerate(cases)]}
+    (tmp_path / "cases.json").write_text(json.dumps(datalist))
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "monai.bundle",
+        "run",
+        "--args_file",
+        "configs/args/train_slice_unet.yaml",
+    ]
+    options = {"datalist": tmp_path / "cases.json", "output_dir": tmp_path / "run", "pixel_mm": 3.0}
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    done = subprocess.run([*command, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("error[E_DATALIST] training cases: 0 of ")
