@@ -218,7 +218,7 @@ def _has_result(folder: Path, source: Path, way: Mapping[str, Any]) -> bool:
             f"it holds the result of another scan than {source.name} (their SHA-256 differ)",
             "Name another --output_dir, or set --overwrite True to replace it.",
         )
-    before = {**found.get("settings", {}), "weights": found["weights"]["sha256"]}
+    before = {"threshold": found["threshold"], **found.get("settings", {}), "weights": found["weights"]["sha256"]}
     differing = [k for k, v in way.items() if before.get(k, v) != v]
     if differing:
         raise ScanError(

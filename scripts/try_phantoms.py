@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 import typer
 from skimage.morphology import remove_small_objects
+from train_reference import SYSTEMS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -31,7 +32,7 @@ from hemorrhage.phantom.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 READING = ("patchfcn", "patchfcn_small", "slice_unet")
-TRAINING = ("train", "patchfcn", "patchfcn_train", "patchfcn_small", "slice_unet", "averaged", "patchfcn_averaged")
+TRAINING = SYSTEMS["slice_unet"]
 CROPS_PER_EPOCH = 3200
 FOLDERS = ("ct_ich_v100", "cpaisd_no_blood", "phe_sich_blood")
 SMALLEST_MM3 = 50  # as inference.yaml

@@ -231,6 +231,12 @@ def test_the_result_of_another_scan_is_never_taken_for_this_one(study, weights, 
         assert "E_OTHER_RUN" in said
         assert f"another {named}." in said
         assert findings.stat().st_mtime_ns == before
+    record = json.loads(findings.read_text())
+    del record["settings"]  # as results were before settings became part of them
+    findings.write_text(json.dumps(record))
+    with pytest.raises(SystemExit):
+        run_bundle(config_file=config("inference"), **arguments, threshold=0.3)
+    assert "another threshold." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("run_id", [None, "training"])

@@ -13,6 +13,7 @@ from monai.transforms import InvertibleTransform, MapTransform
 from monai.utils import TraceKeys
 
 from hemorrhage.reader import slice_map_of
+from hemorrhage.transforms.meta import with_meta_of
 
 __all__ = ["AcquiredSlicesd"]
 
@@ -44,10 +45,10 @@ class AcquiredSlicesd(MapTransform, InvertibleTransform):
             extra = {"affine": affine, "copy_of": copy_of}
             out = image
             if kept is not None:
-                out = _like(image, image.as_tensor()[..., torch.from_numpy(kept)].contiguous())
-                normal = affine[:3, 2] / affine[:3, 2].norm()
-                out.affine = torch.cat([affine[:, :2], torch.cat([normal * spacing_mm, normal.new_zeros(1)])[:, None],
-                                        affine[:, 3:]], 1)  # fmt: skip
+                out = with_meta_of(image, image.as_tensor()[..., torch.from_numpy(kept)].contiguous())
+                along = affine.clone()
+                along[:3, 2] *= spacing_mm / along[:3, 2].norm()
+                out.affine = along
             d[key] = self.push_transform(out, orig_size=tuple(image.shape[1:]), extra_info=extra)
         return d
 
@@ -59,7 +60,7 @@ class AcquiredSlicesd(MapTransform, InvertibleTransform):
             extra = self.pop_transform(image)[TraceKeys.EXTRA_INFO]
             if extra["copy_of"] is not None:
                 copy_of = torch.as_tensor(extra["copy_of"]).cpu().long()
-                image = _like(image, image.as_tensor()[..., copy_of].contiguous())
+                image = with_meta_of(image, image.as_tensor()[..., copy_of].contiguous())
                 image.affine = torch.as_tensor(extra["affine"], dtype=torch.float64).cpu()
             d[key] = image
         return d
@@ -75,7 +76,3 @@ def _acquired(image: MetaTensor) -> tuple[np.ndarray | None, np.ndarray | None, 
     if len(kept) == len(source):
         return None, None, 0.0
     return kept, copy_of, float(np.median(np.diff(slice_map.distances_mm[acquired]))) if len(kept) > 1 else 0.0
-
-
-def _like(image: MetaTensor, values: torch.Tensor) -> MetaTensor:
-    return MetaTensor(values, meta=dict(image.meta), applied_operations=image.applied_operations)

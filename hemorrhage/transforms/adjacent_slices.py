@@ -17,6 +17,7 @@ from monai.transforms import MapTransform, RandomizableTransform
 
 from hemorrhage.errors import ScanWarning, add_warnings
 from hemorrhage.geometry import voxel_sizes_mm
+from hemorrhage.transforms.meta import with_meta_of
 
 __all__ = ["AdjacentSlicesd", "RandSingleSliced", "ThickSlicesd", "neighbor_indices", "neighbor_step", "thick_slices"]
 
@@ -64,11 +65,6 @@ def _spacing_mm(image: MetaTensor) -> float:
     return float(voxel_sizes_mm(np.asarray(image.affine))[2])
 
 
-def _like(image: MetaTensor, values: torch.Tensor) -> MetaTensor:
-    """``values`` with the meta data and the traced operations of ``image``."""
-    return MetaTensor(values, meta=dict(image.meta), applied_operations=image.applied_operations)
-
-
 class ThickSlicesd(MapTransform):
     """Average thin slices over about ``slab_mm``, on the same grid, so that they are as noisy as thick ones.
 
@@ -90,7 +86,7 @@ class ThickSlicesd(MapTransform):
         for key in self.key_iterator(d):
             reach = 0 if self.slab_mm is None else round((self.slab_mm / _spacing_mm(d[key]) - 1) / 2)
             if reach > 0:
-                d[key] = _like(d[key], thick_slices(d[key].as_tensor(), 2 * reach + 1))
+                d[key] = with_meta_of(d[key], thick_slices(d[key].as_tensor(), 2 * reach + 1))
         return d
 
 
@@ -132,7 +128,7 @@ class AdjacentSlicesd(MapTransform):
             spacing, count = _spacing_mm(image), image.shape[-1]
             step = neighbor_step(spacing, self.distance_mm, self.farthest_mm)
             columns = torch.from_numpy(neighbor_indices(count, step).T)
-            d[key] = _like(image, torch.cat([image.as_tensor()[..., column] for column in columns]))
+            d[key] = with_meta_of(image, torch.cat([image.as_tensor()[..., column] for column in columns]))
             if step == 0 and count > 1:
                 text = f"Slices lie {spacing:.1f} mm apart: each was read without its neighbors."
                 add_warnings(

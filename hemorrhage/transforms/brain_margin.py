@@ -13,6 +13,7 @@ from monai.transforms import MapTransform
 from scipy import ndimage
 
 from hemorrhage.geometry import voxel_sizes_mm
+from hemorrhage.transforms.meta import with_meta_of
 
 __all__ = ["BrainMargind", "widened_in_plane"]
 
@@ -58,9 +59,5 @@ class BrainMargind(MapTransform):
             mask: MetaTensor = d[key]
             first, second, _ = voxel_sizes_mm(np.asarray(mask.affine))
             wide = widened_in_plane(mask.as_tensor()[0].cpu().numpy() > 0, (first, second), self.margin_mm)
-            d[key] = MetaTensor(
-                torch.from_numpy(wide)[None].to(dtype=mask.dtype, device=mask.device),
-                meta=dict(mask.meta),
-                applied_operations=mask.applied_operations,
-            )
+            d[key] = with_meta_of(mask, torch.from_numpy(wide)[None].to(dtype=mask.dtype, device=mask.device))
         return d

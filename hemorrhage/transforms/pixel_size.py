@@ -14,6 +14,7 @@ from monai.utils import TraceKeys, ensure_tuple_rep
 from torch.nn import functional
 
 from hemorrhage.geometry import voxel_sizes_mm
+from hemorrhage.transforms.meta import with_meta_of
 
 __all__ = ["PixelSized", "resized_slices"]
 
@@ -72,11 +73,7 @@ class PixelSized(MapTransform, InvertibleTransform):
             old = tuple(image.shape[1:3])
             sizes = voxel_sizes_mm(affine.numpy())
             new = tuple(max(1, round(n * mm / self.pixel_mm)) for n, mm in zip(old, sizes[:2], strict=True))
-            out = MetaTensor(
-                resized_slices(image.as_tensor(), new, mode),
-                meta=dict(image.meta),
-                applied_operations=image.applied_operations,
-            )
+            out = with_meta_of(image, resized_slices(image.as_tensor(), new, mode))
             out.affine = affine @ torch.from_numpy(_rescaling(old, new))
             d[key] = self.push_transform(out, orig_size=old, extra_info={"affine": affine})
         return d
@@ -90,11 +87,7 @@ class PixelSized(MapTransform, InvertibleTransform):
             image = d[key]
             traced = self.pop_transform(image)
             size = [int(n) for n in traced[TraceKeys.ORIG_SIZE]]
-            out = MetaTensor(
-                resized_slices(image.as_tensor(), size, "bilinear"),
-                meta=dict(image.meta),
-                applied_operations=image.applied_operations,
-            )
+            out = with_meta_of(image, resized_slices(image.as_tensor(), size, "bilinear"))
             out.affine = torch.as_tensor(traced[TraceKeys.EXTRA_INFO]["affine"], dtype=torch.float64).cpu()
             d[key] = out
         return d
