@@ -5,8 +5,8 @@
     python scripts/try_phantoms.py train ../shared/data runs/try --crops 60000 --without veins --seed 0 --seed 1
 
 Real slices are only measured on. Their folder holds ``ct_ich_v100`` (slices and masks), ``cpaisd_no_blood`` (slices
-without blood) and ``phe_sich_blood`` (slices with blood, no masks), each scan as ``NAME_ct.nii.gz``. Both commands go
-on where they were stopped.
+without blood) and ``phe_sich_blood`` (slices with blood, no masks), each scan as ``NAME_ct.nii.gz``. A training
+that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ def read_slices(data: Path, out: Path, weights: Path) -> dict[str, list[tuple[st
             if not link.is_symlink():
                 link.symlink_to(path.absolute())
         results = out / folder / "results"
-        values = {"dataset_dir": links, "output_dir": results, "checkpoint": weights}
+        # Half a minute's work; kept results might be of a training that has gone on since.
+        values = {"dataset_dir": links, "output_dir": results, "checkpoint": weights, "overwrite": True}
         bundle(("inference", *READING), values)
         found[folder] = []
         for path in scans:
