@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from monai.data import MetaTensor
+from monai.data import MetaTensor, get_track_meta
 from monai.transforms import Compose, CopyItemsd, MaskIntensityd, RandFlipd, ScaleIntensityRanged
 
 from hemorrhage.errors import ScanError
@@ -83,6 +83,19 @@ def test_a_stopped_preparation_is_done_again(tmp_path):
 def test_random_steps_are_refused_in_preparation(tmp_path):
     with pytest.raises(ValueError, match="random steps"):
         SlicePool([], Compose([Slab(), RandFlipd("image")]), cache_dir=str(tmp_path))
+
+
+def test_crops_are_plain_tensors_and_meta_data_stays_on_elsewhere(tmp_path):
+    slices = pool(tmp_path, {"subtype": 4}, transform=Compose([RandFlipd("image", prob=1.0, spatial_axis=0)]))
+    assert type(slices[1]["image"]) is torch.Tensor
+    assert get_track_meta()
+
+    def fails(item):
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        pool(tmp_path, {"subtype": 4}, transform=fails)[1]
+    assert get_track_meta()
 
 
 def test_balance(tmp_path):

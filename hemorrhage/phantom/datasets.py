@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,12 @@ import torch
 from monai.data import MetaTensor
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
-from hemorrhage.phantom.case import Case, draw_patient, draw_slices, grid_affine, random_pose, scan
+from hemorrhage.phantom.case import Case, draw_patient, random_pose, scan
 from hemorrhage.phantom.draws import Draws
 from hemorrhage.phantom.head import Head, grid_points
 from hemorrhage.phantom.recipe import Recipe
 from hemorrhage.phantom.scanner import Scanner, draw_scanner
+from hemorrhage.phantom.slices import draw_slices, grid_affine
 from hemorrhage.phantom.statistics import draw_subtypes
 from hemorrhage.subtypes import BY_NAME
 
@@ -130,8 +131,9 @@ class SlicePhantoms(IterableDataset):
         seed: start of the stream.
         positive_fraction: share of heads with blood. Slabs of such heads are placed over it.
         paired_fraction: share of those heads that are scanned once more as they were before the bleed.
-        single_fraction: share of those heads with one subtype, each as likely; the others as subtypes occur in life,
-            where epidural blood is rare.
+        single_fraction: share of heads with blood that have one subtype; the others as subtypes occur in life, where
+            epidural blood is rare.
+        single_weights: how likely each subtype is in those, by short name; None: each as likely.
         pixel_mm: range of pixel sizes.
         spacing_mm: range of slice distances, equal to their thickness.
         exported: share of series saturated outside a display window.
@@ -154,6 +156,7 @@ class SlicePhantoms(IterableDataset):
         positive_fraction: float = 0.5,
         paired_fraction: float = 0.0,
         single_fraction: float = 0.5,
+        single_weights: Mapping[str, float] | None = None,
         pixel_mm: tuple[float, float] = (0.8, 0.98),
         spacing_mm: tuple[float, float] = (2.5, 6.5),
         exported: float = 0.3,
@@ -170,6 +173,9 @@ class SlicePhantoms(IterableDataset):
         self.positive_fraction = positive_fraction
         self.paired_fraction = paired_fraction
         self.single_fraction = single_fraction
+        if single_weights is not None and (set(single_weights) - set(BY_NAME) or sum(single_weights.values()) <= 0):
+            raise ValueError(f"single_weights {single_weights} must be numbers by short name of {', '.join(BY_NAME)}")
+        self.single_weights = single_weights
         self.pixel_mm = pixel_mm
         self.spacing_mm = spacing_mm
         self.exported = exported
@@ -193,10 +199,13 @@ class SlicePhantoms(IterableDataset):
             head += workers
 
     def wanted_subtypes(self, r: Draws) -> tuple[str, ...]:
-        """Subtypes of the next head: none, one of the five, or as they occur together."""
+        """Subtypes of the next head: none, one, or as they occur together."""
         if not r.chance(self.positive_fraction):
             return ()
-        return (r.choice(list(BY_NAME)),) if r.chance(self.single_fraction) else draw_subtypes(r)
+        if not r.chance(self.single_fraction):
+            return draw_subtypes(r)
+        weights = self.single_weights
+        return (r.choice(list(BY_NAME)) if weights is None else r.choice(list(weights), list(weights.values())),)
 
     def scans_of(self, seed: int) -> list[Case]:
         """The slabs of one head, each ``slices_per_head`` and two outer slices thick; they differ by their scanners.

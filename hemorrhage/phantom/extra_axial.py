@@ -36,7 +36,7 @@ def epidural(head, bleed, space, taken, r):
     roomy = seams.abs().amin(0) > min(24.0, 6.0 * bleed.volume_ml ** (1 / 3))
     at = pick(table & roomy, where_hit(head, weight, r), r)
     bleed = replace(bleed, site="posterior fossa" if f["tent"][at] < 0 else "vault")
-    flat = r.uniform(0.16, 0.42)
+    flat = r.uniform(0.11, 0.42)
     reach = r.uniform(10.0, 30.0)
     distance = distance_from(head, at)
     wave = 0.12 * noise(r, 18)

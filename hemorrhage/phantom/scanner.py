@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import torch
@@ -86,17 +87,23 @@ def draw_scanner(r: Draws, exported: float = 0.0, recipe: Recipe | None = None) 
 
 
 def scan_slices(
-    ideal: torch.Tensor, brain: torch.Tensor, pixel_mm: float, scanner: Scanner, r: Draws, supine_axis: int = 2
+    ideal: torch.Tensor,
+    brain: torch.Tensor,
+    pixel_mm: float,
+    scanner: Scanner,
+    r: Draws,
+    adjust: Callable[[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]], torch.Tensor] | None = None,
 ) -> torch.Tensor:
     """Turn perfect slices into measured ones.
 
     Args:
-        ideal: (K, I, J) HU averaged over each slice's thickness; I runs to the right, J to the front.
+        ideal: (K, I, J) HU averaged over each slice's thickness; I runs to the right, J to the front,
+            where the holder lies at the low end.
         brain: (K, I, J) share of brain, to which ``noise_hu`` refers.
         pixel_mm: size of a pixel.
         scanner: the scanner.
         r: chance, on the device of ``ideal``.
-        supine_axis: axis of ``ideal`` that runs from back to front, where the holder lies at the low end.
+        adjust: from HU behind the kernel, before noise and errors of scale, and the kernel, to HU.
 
     Returns:
         (K, I, J) integral HU as float32 within the 12-bit range [-1024, 3071].
@@ -121,7 +128,13 @@ def scan_slices(
     transfer = transfer * (1 + scanner.edge * (1 - torch.exp(-((frequency / 0.35) ** 2))))
     spectrum = frequency.clamp(min=0.02) ** (scanner.noise_power / 2) * transfer
     spectrum[0, 0] = 0.0
-    hu = torch.fft.irfft2(torch.fft.rfft2(hu) * transfer, s=hu.shape[1:])
+
+    def kernel(planes: torch.Tensor) -> torch.Tensor:
+        return torch.fft.irfft2(torch.fft.rfft2(planes) * transfer, s=planes.shape[1:])
+
+    hu = kernel(hu)
+    if adjust is not None:
+        hu = adjust(hu, kernel)
     noise = torch.fft.irfft2(torch.fft.rfft2(r.randn(*hu.shape)) * spectrum, s=hu.shape[1:])
     noise = noise * spread
     rms = torch.sqrt((noise**2 * brain).sum() / brain.sum().clamp(min=1.0))

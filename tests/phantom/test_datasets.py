@@ -73,6 +73,16 @@ def test_every_subtype_is_taught_at_its_share():
         assert np.mean([d == (name,) for d in drawn]) == pytest.approx(0.16, abs=0.035)
 
 
+def test_subtypes_that_come_alone_are_weighted():
+    weights = {"EDH": 3.0, "IPH": 1.0}
+    source, r, n = SlicePhantoms(positive_fraction=1.0, single_fraction=1.0, single_weights=weights), Draws(0), 2000
+    drawn = [source.wanted_subtypes(r) for _ in range(n)]
+    assert set(drawn) == {("EDH",), ("IPH",)}
+    assert np.mean([d == ("EDH",) for d in drawn]) == pytest.approx(0.75, abs=0.04)
+    with pytest.raises(ValueError, match="XYZ"):
+        SlicePhantoms(single_weights={"XYZ": 1.0})
+
+
 def test_workers_share_an_epoch_without_repeating_a_sample():
     source = SlicePhantoms(size=48, pixel_mm=(4.9, 5.0), slices_per_head=4, scans_per_head=1, epoch_length=10, seed=2)
     loader = DataLoader(source, batch_size=None, num_workers=2, multiprocessing_context="fork")
