@@ -61,15 +61,13 @@ def add_bleeds(
             hu = max(hu, head.numbers["gray"] + LEAST_CONTRAST_HU)
         if recipe.faint_blood == 0:
             hu = max(hu, head.numbers["gray"] + PLAIN_CONTRAST_HU)
-        fluid_mm, fluid_hu = 0.0, 0.0
-        if subtype in ("EDH", "SDH") and ml > 4 and r.chance(recipe.mixed_clots):
-            fluid_mm, fluid_hu = r.uniform(1.0, 1.0 + min(5.0, 1.2 * ml ** (1 / 3))), r.uniform(18, 36)
+        fluid = _fluid(subtype, ml, r) if r.chance(recipe.mixed_clots) else {}
         plan.append(
             Bleed(
                 subtype=subtype, index=BY_NAME[subtype].index, field=f"level_{subtype}", domain=DOMAINS[subtype],
                 site="", volume_ml=ml, density_hu=hu, softness=1.0,
                 spares_csf=r.uniform(0.2, 0.95), mottle_hu=r.log_uniform(1.0, 6.0),
-                fluid_mm=fluid_mm, fluid_hu=fluid_hu,
+                **fluid,
             )
         )  # fmt: skip
     build = {"EDH": epidural, "SDH": subdural, "IPH": intraparenchymal, "IVH": intraventricular,
@@ -88,6 +86,15 @@ def add_bleeds(
         taken = (taken + share).clamp_(max=1.0)
         head = replace(head.with_fields(**{bleed.field: level}), bleeds=(*head.bleeds, placed))
     return replace(head, bare=bare) if head.bleeds else head
+
+
+def _fluid(subtype: str, ml: float, r: Draws) -> dict[str, float]:
+    """Unclotted fluid in a collection: a layer under the table, or all behind a sheet of clot at the brain."""
+    if subtype == "EDH" and ml > 1.5 and r.chance(0.6):
+        return {"lamina_mm": r.uniform(2.5, 7.0), "fluid_hu": r.uniform(18, 36)}
+    if subtype in ("EDH", "SDH") and ml > 4:
+        return {"fluid_mm": r.uniform(1.0, 1.0 + min(5.0, 1.2 * ml ** (1 / 3))), "fluid_hu": r.uniform(18, 36)}
+    return {}
 
 
 def _settle(bleed: Bleed, level: torch.Tensor, head: Head, r: Draws) -> Bleed:

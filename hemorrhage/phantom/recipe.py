@@ -22,7 +22,8 @@ class Recipe:
         old_lesions: factor on the frequency of infarcts and pale white matter.
         trauma: share of heads without extra-axial blood that were hit: swollen scalp, fractures, air in the skull.
             Where there is epidural or subdural blood the share is higher.
-        mixed_clots: share of epidural and subdural bleeds with unclotted fluid under the table, which is not labeled.
+        mixed_clots: share of epidural and subdural bleeds with unclotted fluid between table and clot, which is not
+            labeled; an epidural clot may be no more than a sheet before it.
         collections: share of heads with a hygroma, which is not labeled.
         skull_defects: share of heads with a hole in the vault.
         metal: share of heads with a piece of metal.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
@@ -159,8 +159,8 @@ def _inside(head: Head, f: dict[str, torch.Tensor], pixel: float):
         hu = _paint(hu, n["collection"], step(f["collection"], width) * step(depth + 0.4, width))
     blood, left = [], torch.ones_like(hu)
     for bleed in head.bleeds:  # what an earlier bleed took, a later one can't
-        if bleed.fluid_mm > 0:
-            hu = _paint(hu, bleed.fluid_hu, share_of_space(replace(bleed, fluid_mm=0.0), f[bleed.field], space, width))
+        if bleed.fluid_hu:
+            hu = _paint(hu, bleed.fluid_hu, share_of_space(bleed.whole, f[bleed.field], space, width))
         blood.append(share_of_space(bleed, f[bleed.field], space, width) * left)
         left = left - blood[-1]
     calcified = step(f["calcification"], width)

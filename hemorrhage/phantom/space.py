@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -37,6 +38,7 @@ class Bleed:
         settled_hu: half the step in HU across a fluid level, denser toward the back; 0 for none.
         settled_at: atlas height of that level on the axis from back to front.
         fluid_mm: thickness of unclotted fluid between the inner table and the clot, which is not counted as blood.
+        lamina_mm: thickness of the clot where it lies against the brain as a sheet, such fluid behind it.
         fluid_hu: HU of that fluid.
     """
 
@@ -53,7 +55,13 @@ class Bleed:
     settled_hu: float = 0.0
     settled_at: float = 0.0
     fluid_mm: float = 0.0
+    lamina_mm: float = math.inf
     fluid_hu: float = 0.0
+
+    @property
+    def whole(self) -> Bleed:
+        """The collection: clot and fluid together."""
+        return replace(self, fluid_mm=0.0, lamina_mm=math.inf)
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,8 @@ def rough_depth(fields: dict[str, torch.Tensor], numbers: dict[str, float]) -> t
 def share_of_space(bleed: Bleed, level: torch.Tensor, space: Space, width: float) -> torch.Tensor:
     """Share of each point, drawn ``width`` mm wide, that ``bleed`` fills."""
     if bleed.domain == "extra":
-        return step(level, width) * step(space.depth + 0.4 - bleed.fluid_mm, width)
+        share = step(level, width) * step(space.depth + 0.4 - bleed.fluid_mm, width)
+        return share * step(bleed.lamina_mm - level, width) if math.isfinite(bleed.lamina_mm) else share
     if bleed.domain == "tissue":
         sulci = 1 - space.csf * bleed.spares_csf
         return step(level, width) * (1 - space.ventricle) * step(space.depth - 1.2, width) * sulci

@@ -1,5 +1,6 @@
 """Ingredients: each can be left out, and is seen where it is put in."""
 
+import math
 from dataclasses import fields, replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from hemorrhage.phantom.extra_axial import add_collection
 from hemorrhage.phantom.head import FAR_MM, METAL_HU, draw_head
 from hemorrhage.phantom.recipe import Recipe
 from hemorrhage.phantom.scanner import Scanner, draw_scanner
-from hemorrhage.phantom.space import space_of
+from hemorrhage.phantom.space import Space, share_of_space, space_of
 from hemorrhage.phantom.statistics import DENSITY_HU, LEVELS, draw_density
 
 NOTHING = Recipe().without(*(f.name for f in fields(Recipe)))
@@ -104,6 +105,23 @@ def test_fluid_under_the_table_keeps_the_clot_away_from_it():
     bled = add_bleeds(head, ["SDH"], Draws(3), {"SDH": 30.0}, recipe=r)
     assert bled.bleeds[0].fluid_mm >= 1.0
     assert 18 <= bled.bleeds[0].fluid_hu <= 36
+
+
+def test_a_sheet_of_clot_is_as_thick_as_asked_with_fluid_behind_it():
+    head = draw_head(Draws(2), NOTHING)
+    thick = []
+    for seed in range(8):
+        bleed = add_bleeds(head, ["EDH"], Draws(seed), {"EDH": 20.0}, recipe=Recipe(mixed_clots=1.0)).bleeds[0]
+        assert 18 <= bleed.fluid_hu <= 36
+        assert (bleed.fluid_mm > 0) != math.isfinite(bleed.lamina_mm)
+        thick.append(bleed.lamina_mm)
+    assert any(math.isfinite(mm) for mm in thick)
+    # At 40 mm under the table, so that nothing else limits it: from the brain outward, clot, then fluid.
+    flat = replace(bleed, lamina_mm=5.0, fluid_mm=0.0)
+    level = torch.tensor([-1.0, 1.0, 4.0, 6.0, 15.0])
+    deep = Space(torch.full((5,), 40.0), torch.zeros(5), torch.zeros(5))
+    assert share_of_space(flat, level, deep, 0.5).tolist() == [0.0, 1.0, 1.0, 0.0, 0.0]
+    assert share_of_space(flat.whole, level, deep, 0.5).tolist() == [0.0, 1.0, 1.0, 1.0, 1.0]
 
 
 def test_a_hygroma_is_no_bleed():
