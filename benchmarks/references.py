@@ -25,28 +25,18 @@ from hemorrhage.metrics.calibration import LogisticCurve, expected_calibration_e
 from hemorrhage.metrics.detection import roc_auc  # noqa: E402
 from hemorrhage.metrics.intervals import bootstrap_interval  # noqa: E402
 from hemorrhage.report.calibrated_score import read_calibration  # noqa: E402
+from hemorrhage.systems import configs_of, systems  # noqa: E402
 
 SPACING = "0.6,0.6,5"
 SETS = {"calibration": 5_000_000, "test": 6_000_000}  # seed of the first head
-SLICES = ("patchfcn", "patchfcn_small")
-# Overlays of inference.yaml, and of train.yaml with evaluate.yaml.
-SYSTEMS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "vnet128": ((), ("evaluate",)),
-    "vnet_small": (("vnet_small",), ("vnet_small", "evaluate")),
-    "patchfcn_small": (SLICES, ("evaluate", "patchfcn", "patchfcn_train", "patchfcn_small")),
-    "slice_unet": (
-        (*SLICES, "slice_unet"),
-        ("evaluate", "patchfcn", "patchfcn_train", "patchfcn_small", "slice_unet"),
-    ),
-}
 
 
 def run(*arguments: str) -> None:
     subprocess.run([sys.executable, "-W", "ignore", *arguments], cwd=ROOT, check=True)
 
 
-def bundle(first: str, overlays: tuple[str, ...], values: dict[str, str]) -> None:
-    files = [str(ROOT / "configs" / f"{name}.yaml") for name in (first, *overlays)]
+def bundle(configs: tuple[str, ...], values: dict[str, str]) -> None:
+    files = [str(ROOT / "configs" / f"{name}.yaml") for name in configs]
     pairs = [part for key, value in values.items() for part in (f"--{key}", value)]
     run("-m", "monai.bundle", "run", "--config_file", json.dumps(files), *pairs)
 
@@ -80,7 +70,7 @@ def figures(scans: pd.DataFrame, curve: LogisticCurve) -> dict[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("systems", nargs="+", choices=list(SYSTEMS))
+    parser.add_argument("systems", nargs="+", choices=systems(ROOT))
     parser.add_argument("--calibration", type=int, default=40, help="heads to calibrate on, about half with blood")
     parser.add_argument("--test", type=int, default=60, help="heads to score, likewise")
     parser.add_argument("--models", type=Path, default=ROOT / "models", help="folder with SYSTEM/model.pt")
@@ -92,9 +82,8 @@ def main() -> None:
     rows = {}
     for system in options.systems:
         weights = options.models.absolute() / system / "model.pt"
-        inference, evaluation = SYSTEMS[system]
         results = out / system / "results"
-        bundle("inference", inference, {
+        bundle(configs_of(ROOT, system, "read_with"), {
             "dataset_dir": str(out / "calibration/ct_scans"), "output_dir": str(results), "checkpoint": str(weights),
         })  # fmt: skip
         run(
@@ -102,7 +91,7 @@ def main() -> None:
             "--on", "synthetic heads",
         )  # fmt: skip
         scores = out / system / "scores"
-        bundle("train", evaluation, {
+        bundle(configs_of(ROOT, system, "evaluate"), {
             "dataset_dir": str(out / "test"), "output_dir": str(scores), "checkpoint": str(weights), "name": system,
         })  # fmt: skip
         record = read_calibration(weights)

@@ -23,22 +23,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hemorrhage.errors import ScanError
 from hemorrhage.files import folder_replaced, sha256_of
+from hemorrhage.systems import configs_of
 
 ROOT = Path(__file__).resolve().parents[1]
-SLICES = ("patchfcn", "patchfcn_small", "slice_unet")
-SLICE_TRAINING = ("patchfcn", "patchfcn_train", "patchfcn_small", "slice_unet")
-# Overlays of inference.yaml and of train.yaml, and the input's channels and shape for the bundle's metadata.
-SYSTEMS: dict[str, tuple[tuple[str, ...], tuple[str, ...], int, list[int]]] = {
-    "slice_unet": (SLICES, SLICE_TRAINING, 3, [208, 208]),
-    "vnet_small": (("vnet_small",), ("vnet_small",), 1, [64, 64, 64]),
-}
+# The input's channels and shape, for the bundle's metadata.
+SYSTEMS: dict[str, tuple[int, list[int]]] = {"slice_unet": (3, [208, 208]), "vnet_small": (1, [64, 64, 64])}
 WEIGHTS = ("model.pt", "model.pt.sha256", "record.json", "curves.csv", "calibration.json")
 KEPT = ("LICENSE", "pyproject.toml", "models/template.nii.gz", "models/compartments.nii.gz", "models/README.md")
 
 
-def merged(name: str, overlays: tuple[str, ...]) -> dict[str, Any]:
-    """``configs/NAME.yaml`` with its overlays merged into it, reading the weights that the bundle holds."""
-    config = ConfigParser.load_config_files([str(ROOT / f"configs/{n}.yaml") for n in (name, *overlays)])
+def merged(names: tuple[str, ...]) -> dict[str, Any]:
+    """Configs merged into one that reads the weights that the bundle holds."""
+    config = ConfigParser.load_config_files([str(ROOT / f"configs/{n}.yaml") for n in names])
     if "checkpoint" in config:
         config["checkpoint"] = "$@bundle_root + '/models/model.pt'"
     return config
@@ -72,14 +68,13 @@ def main(
     except ScanError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(error.exit_code) from None
-    reading, training, channels, shape = SYSTEMS[system]
     notice = f"# Made by scripts/export_bundle.py: {system}, its overlays merged in.\n"
     with folder_replaced(out.absolute()) as folder:
         (folder / "configs").mkdir()
-        for name, overlays in (("inference", reading), ("train", training)):
-            text = yaml.safe_dump(merged(name, overlays), sort_keys=False, allow_unicode=True, width=110)
+        for name, use in (("inference", "read_with"), ("train", "train")):
+            text = yaml.safe_dump(merged(configs_of(ROOT, system, use)), sort_keys=False, allow_unicode=True, width=110)
             (folder / f"configs/{name}.yaml").write_text(notice + text, encoding="utf-8")
-        text = json.dumps(metadata(system, channels, shape), indent=4)
+        text = json.dumps(metadata(system, *SYSTEMS[system]), indent=4)
         (folder / "configs/metadata.json").write_text(text + "\n", encoding="utf-8")
         for name in KEPT:
             (folder / name).parent.mkdir(exist_ok=True)

@@ -26,24 +26,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import hemorrhage
 from hemorrhage.files import sha256_of, write_atomically
+from hemorrhage.systems import configs_of, systems
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Configs of each system, in order; and where its weights go.
-PATCHFCN = ("train", "patchfcn", "patchfcn_train")
-AVERAGED = ("averaged", "patchfcn_averaged")
-SYSTEMS: dict[str, tuple[str, ...]] = {
-    "vnet128": ("train", "averaged"),
-    "vnet_small": ("train", "vnet_small", "averaged"),
-    "patchfcn": (*PATCHFCN, *AVERAGED),
-    "patchfcn_small": (*PATCHFCN, "patchfcn_small", *AVERAGED),
-    "slice_unet": (*PATCHFCN, "patchfcn_small", "slice_unet", *AVERAGED),
-}
+SYSTEMS = systems(ROOT)
+
+
+def training_configs(system: str) -> tuple[str, ...]:
+    """Names of the configs that train ``system`` with a running average of its weights."""
+    configs = configs_of(ROOT, system, "train")
+    return (*configs, "averaged", *(("patchfcn_averaged",) if "patchfcn" in configs else ()))
 
 
 def training_command(system: str, folder: Path, seconds: float, seed: int, options: dict[str, str]) -> list[str]:
     """The bundle command that trains ``system`` into ``folder``, or goes on with what is there."""
-    configs = [str(ROOT / "configs" / f"{name}.yaml") for name in SYSTEMS[system]]
+    configs = [str(ROOT / "configs" / f"{name}.yaml") for name in training_configs(system)]
     resume = (folder / "last.pt").exists()
     given = {
         "output_dir": str(folder), "max_seconds": f"{seconds:g}", "seed": str(seed), "resume": str(resume), **options,
@@ -112,7 +110,7 @@ def main(
         raise typer.Exit(done.returncode)
     curves = pd.read_csv(folder / "curves.csv")
     found = publish(folder, models.absolute() / system, {
-        "system": system, "configs": list(SYSTEMS[system]), "settings": options, "seed": seed,
+        "system": system, "configs": list(training_configs(system)), "settings": options, "seed": seed,
         "commit": commit, "changed_since": changed,
         "minutes_of_this_run": round((time.monotonic() - began) / 60, 1), "budget_minutes": minutes,
         "minutes_of_epochs": round(float(curves["seconds"].sum()) / 60, 1), "epochs": int(curves["epoch"].max()),

@@ -24,15 +24,15 @@ import numpy as np
 import pandas as pd
 import typer
 from skimage.morphology import remove_small_objects
-from train_reference import SYSTEMS
+from train_reference import training_configs
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hemorrhage.phantom.recipe import Recipe
+from hemorrhage.systems import configs_of
 
 ROOT = Path(__file__).resolve().parents[1]
-READING = ("patchfcn", "patchfcn_small", "slice_unet")
-TRAINING = SYSTEMS["slice_unet"]
+SYSTEM = "slice_unet"
 CROPS_PER_EPOCH = 3200
 FOLDERS = ("ct_ich_v100", "cpaisd_no_blood", "phe_sich_blood")
 SMALLEST_MM3 = 50  # as inference.yaml
@@ -74,7 +74,7 @@ def read_slices(data: Path, out: Path, weights: Path) -> dict[str, list[tuple[st
         results = out / folder / "results"
         # Half a minute's work; kept results might be of a training that has gone on since.
         values = {"dataset_dir": links, "output_dir": results, "checkpoint": weights, "overwrite": True}
-        bundle(("inference", *READING), values)
+        bundle(configs_of(ROOT, SYSTEM, "read_with"), values)
         found[folder] = []
         for path in scans:
             name = path.name.removesuffix("_ct.nii.gz")
@@ -219,7 +219,7 @@ def train(
             **{f"phantom_recipe#{name}": 0 for name in left_out},
             **dict(s.split("=", 1) for s in setting or []),
         }
-        bundle(TRAINING, values)
+        bundle(training_configs(SYSTEM), values)
         _judge(data, folder, folder / "model.pt", thresholds)
 
 

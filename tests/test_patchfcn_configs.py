@@ -14,6 +14,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.bundle import run as run_bundle
 
 from hemorrhage.networks import PatchFCN
+from hemorrhage.systems import USES, configs_of, systems
 
 TINY = {
     "network_def#width": 0.0625,
@@ -220,19 +221,19 @@ def test_the_papers_numbers_stand_in_the_config():
     assert joint["optimizer"]["momentum"] == 0.99
 
 
-def test_argument_files_name_the_configs_of_the_shipped_network_in_their_order(study, elsewhere):
-    folder = ROOT / "configs/args"
-    lists = {p.stem: yaml.safe_load(p.read_text())["config_file"] for p in folder.glob("*.yaml")}
-    slices = ["patchfcn", "patchfcn_small", "slice_unet"]
-    training = ["patchfcn", "patchfcn_train", "patchfcn_small", "slice_unet"]
-    assert lists == {
-        name: [f"configs/{config}.yaml" for config in configs]
-        for name, configs in {
-            "read_with_slice_unet": ["inference", *slices],
-            "train_slice_unet": ["train", *training],
-            "evaluate_slice_unet": ["train", "evaluate", *training],
-        }.items()
-    }
+def test_argument_files_name_the_configs_of_each_system_in_their_order():
+    assert systems(ROOT) == ["patchfcn", "patchfcn_small", "slice_unet", "vnet128", "vnet_small"]
+    assert len(list((ROOT / "configs/args").iterdir())) == len(USES) * len(systems(ROOT))
+    training = ("patchfcn", "patchfcn_train", "patchfcn_small", "slice_unet")
+    assert configs_of(ROOT, "slice_unet", "read_with") == ("inference", "patchfcn", "patchfcn_small", "slice_unet")
+    assert configs_of(ROOT, "slice_unet", "train") == ("train", *training)
+    assert configs_of(ROOT, "slice_unet", "evaluate") == ("train", "evaluate", *training)
+    for system in systems(ROOT):
+        for use in USES:
+            path = ROOT / f"configs/args/{use}_{system}.yaml"
+            named = yaml.safe_load(path.read_text())["config_file"]
+            assert all((ROOT / name).is_file() for name in named)
+            assert f"--args_file configs/args/{path.name}" in path.read_text()
 
 
 def test_an_argument_file_and_a_folder_are_enough_to_read_scans(study, tmp_path, monkeypatch):

@@ -1,0 +1,31 @@
+"""The systems of this bundle: which configs, in which order, read, train or evaluate each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+__all__ = ["USES", "configs_of", "systems"]
+
+USES = ("read_with", "train", "evaluate")
+
+
+def systems(root: Path) -> list[str]:
+    """Names of all systems that have argument files below the bundle's folder ``root``."""
+    return sorted(p.stem.removeprefix("train_") for p in (root / "configs/args").glob("train_*.yaml"))
+
+
+def configs_of(root: Path, system: str, use: str) -> tuple[str, ...]:
+    """Names of the configs of ``system``, the first of them a program, the others overlays on it.
+
+    Args:
+        root: the bundle's folder.
+        system: one of :func:`systems`.
+        use: one of ``USES``.
+
+    Returns:
+        names without folder and ending, as in the argument file ``configs/args/USE_SYSTEM.yaml``.
+    """
+    arguments = yaml.safe_load((root / f"configs/args/{use}_{system}.yaml").read_text(encoding="utf-8"))
+    return tuple(Path(name).stem for name in arguments["config_file"])
