@@ -34,7 +34,8 @@ def find_scans(source: Path) -> list[Scan]:
 
     Args:
         source: a NIfTI file; a folder of NIfTI files; a folder of DICOM files; or a folder in which such DICOM folders
-            lie at any depth. In a folder that has NIfTI files these are taken and folders below it are not searched.
+            lie at any depth, links to folders included. In a folder that has NIfTI files these are taken and folders
+            below it are not searched.
 
     Returns:
         at least one scan. A result is named for its file or folder without the ending (``a.nii.gz`` -> ``a``; with
@@ -82,10 +83,18 @@ def _safe(name: str) -> str:
 
 
 def _dicom_folders(source: Path) -> Iterator[Path]:
-    for folder, below, files in os.walk(source):  # links to folders are not followed: they may form a loop
-        below[:] = sorted(b for b in below if not b.startswith("."))
+    for folder, below, files in os.walk(source, followlinks=True):
+        below[:] = sorted(b for b in below if not b.startswith(".") and not _loops(Path(folder, b), source))
         if any(_looks_like_dicom(Path(folder, f)) for f in sorted(files)):
             yield Path(folder)
+
+
+def _loops(folder: Path, source: Path) -> bool:
+    """Whether a link leads back to a folder that the way to it has come through."""
+    if not folder.is_symlink():
+        return False
+    way = [p for p in folder.parents if p == source or source in p.parents]
+    return folder.resolve() in {p.resolve() for p in way}
 
 
 def _looks_like_dicom(path: Path) -> bool:

@@ -44,6 +44,21 @@ def test_a_link_that_forms_a_loop_is_not_followed(tmp_path):
     (tmp_path / "s/1.dcm").touch()
     (tmp_path / "s/loop").symlink_to(tmp_path)
     assert names(tmp_path) == ["s"]
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t/across").symlink_to(tmp_path / "s")
+    (tmp_path / "s/across").symlink_to(tmp_path / "t")  # each link harmless, together a circle
+    assert names(tmp_path) == ["s", "t_across"]
+
+
+def test_linked_scans_are_read_like_those_that_lie_there(tmp_path):
+    """Beside others they would be missing from the results, and nobody would be told."""
+    (tmp_path / "archive/p7").mkdir(parents=True)
+    (tmp_path / "archive/p7/1.dcm").touch()
+    study = tmp_path / "study"
+    (study / "p1").mkdir(parents=True)
+    (study / "p1/1.dcm").touch()
+    (study / "p7").symlink_to(tmp_path / "archive/p7")
+    assert names(study) == ["p1", "p7"]
 
 
 def test_names_keep_letters_and_lose_what_breaks_a_path(tmp_path):

@@ -135,8 +135,11 @@ def read_headers(folder: Path) -> tuple[list[FileHeader], list[ScanWarning]]:
             size = path.stat().st_size
             raise ScanError("E_FILE_UNREADABLE", name, f"{size} bytes that are not DICOM; a slice may be lost", _AGAIN)
     if not headers:
+        links = sum(p.is_symlink() for p in folder.rglob("*")) if folder.is_dir() else 0
         cause = f"none of its {len(paths)} files is DICOM" if paths else "it holds no file"
-        raise ScanError("E_NO_DICOM", folder.name or folder, cause, "Name the folder with the slices.")
+        cause += f"; {links} links in it were not opened" if links else ""
+        remedy = "Name the folder with the slices" + (", or put the files in place of the links." if links else ".")
+        raise ScanError("E_NO_DICOM", folder.name or folder, cause, remedy)
     bare = [h.name for h in headers if not h.has_preamble]
     if not bare:
         return headers, []

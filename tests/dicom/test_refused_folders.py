@@ -226,6 +226,16 @@ def test_refusals_name_the_files_and_the_numbers(tmp_path: Path, name: str, word
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
+def test_a_folder_of_links_says_that_they_were_not_opened(tmp_path: Path) -> None:
+    """As version control of large files leaves it."""
+    source = write(tmp_path / "store", series((0.0, 5.0, 10.0)))
+    (tmp_path / "ct").mkdir()
+    for path in source.iterdir():
+        (tmp_path / "ct" / path.name).symlink_to(path)
+    with pytest.raises(ScanError, match=r"E_NO_DICOM.*3 links in it were not opened.*in place of the links"):
+        read_series(tmp_path / "ct")
+
+
 def test_a_missing_decoder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = compressed(tmp_path / "ct", JPEGLSLossless)
     monkeypatch.setattr(get_decoder(JPEGLSLossless), "_available", {})
