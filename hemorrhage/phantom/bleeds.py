@@ -23,8 +23,8 @@ from hemorrhage.subtypes import BY_NAME
 
 __all__ = ["add_bleeds"]
 
-# Least HU above gray matter. Among sulci, blood as dense as gray is seen by the fluid that is missing.
-LEAST_CONTRAST_HU = {"EDH": 3.0, "IPH": 3.0, "SAH": 0.0}
+LEAST_CONTRAST_HU = 3.0
+VISIBLE = ("EDH", "SAH", "IPH")  # subdural blood may be as old, and blood in a ventricle as thin, as the table says
 PLAIN_CONTRAST_HU = 15.0
 
 
@@ -56,9 +56,9 @@ def add_bleeds(
     for subtype in order:
         ml = (volume_ml or {}).get(subtype) or draw_volume(subtype, r)
         hu = (density_hu or {}).get(subtype) or draw_density(subtype, ml, r, max(1.0, recipe.faint_blood))
-        if subtype in LEAST_CONTRAST_HU and not density_hu:
+        if subtype in VISIBLE and not density_hu:
             # The table's lowest values are of scans whose brain was darker too: no reader outlines what he can't see.
-            hu = max(hu, head.numbers["gray"] + LEAST_CONTRAST_HU[subtype])
+            hu = max(hu, head.numbers["gray"] + LEAST_CONTRAST_HU)
         if recipe.faint_blood == 0:
             hu = max(hu, head.numbers["gray"] + PLAIN_CONTRAST_HU)
         fluid = _fluid(subtype, ml, r) if r.chance(recipe.mixed_clots) else {}
