@@ -2,7 +2,7 @@
 
     python scripts/try_phantoms.py judge ../shared/data runs/real --weights models/slice_unet/model.pt
     python scripts/try_phantoms.py train ../shared/data runs/try --crops 60000
-    python scripts/try_phantoms.py train ../shared/data runs/try --crops 60000 --without veins --seed 0 --seed 1
+    python scripts/try_phantoms.py effects ../shared/data runs/effects --without veins --without dura+sinuses
 
 Real slices are only measured on. Their folder holds ``ct_ich_v100`` (slices and masks), ``cpaisd_no_blood`` (slices
 without blood) and ``phe_sich_blood`` (slices with blood, no masks), each scan as ``NAME_ct.nii.gz``. A training
@@ -28,6 +28,7 @@ from train_reference import training_configs
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from hemorrhage.files import write_atomically
 from hemorrhage.phantom.recipe import Recipe
 from hemorrhage.systems import configs_of
 
@@ -183,44 +184,133 @@ def judge(
     _judge(data, out, weights.absolute(), thresholds)
 
 
-@app.command()
-def train(
-    data: Data,
-    out: Out,
-    crops: Annotated[int, typer.Option(min=CROPS_PER_EPOCH, help="Length of each training, in crops.")] = 60_000,
-    heads: Annotated[int, typer.Option(min=2, help="Phantom heads to train on.")] = 300,
-    seed: Annotated[list[int] | None, typer.Option(help="Of weights and order; may be repeated. Heads stay.")] = None,
-    without: Annotated[list[str] | None, typer.Option(help="An ingredient to leave out; may be repeated.")] = None,
-    setting: Annotated[list[str] | None, typer.Option("--set", help="Knob of the configs, NAME=VALUE.")] = None,
-    thresholds: Thresholds = THRESHOLDS,
-) -> None:
-    """Train the 2.5D U-Net of the bundle on phantoms alone, once for each seed, and measure it on real slices."""
-    left_out = sorted(without or [])
+Crops = Annotated[int, typer.Option(min=CROPS_PER_EPOCH, help="Length of each training, in crops.")]
+Heads = Annotated[int, typer.Option(min=2, help="Phantom heads to train on.")]
+Seeds = Annotated[list[int] | None, typer.Option(help="Of weights and order; may be repeated. Heads stay.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="Knob of the configs, NAME=VALUE.")]
+
+
+def _check(left_out: list[str], settings: list[str]) -> None:
     try:
         Recipe().without(*left_out)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    if any("=" not in s for s in setting or []):
+    if any("=" not in s for s in settings):
         raise typer.BadParameter("--set takes NAME=VALUE")
+
+
+def _train(
+    data: Path, out: Path, left_out: list[str], seed: int, crops: int, heads: int, settings: list[str], thresholds: str
+) -> pd.DataFrame:
+    """Train on heads without some ingredients and judge; what was trained and judged already is only read."""
     stage = {"name": "pixels", "epochs": round(crops / CROPS_PER_EPOCH), "learning_rate": 2e-3, "cosine": True}
-    for number in seed or [0]:
-        folder = out.absolute() / ("_without_".join(["all", *left_out]) + f"_seed{number}")
-        values = {
+    folder = out.absolute() / ("_without_".join(["all", *left_out]) + f"_seed{seed}")
+    values = {
+        "heads": heads,
+        "train#phantoms#seed": 0,
+        "validation_heads": 4,
+        "val_interval": stage["epochs"],
+        "cases_per_epoch": CROPS_PER_EPOCH,
+        "stages": [stage],
+        **{f"phantom_recipe#{name}": 0 for name in left_out},
+        **dict(s.split("=", 1) for s in settings),
+    }
+    asked = json.dumps([values, thresholds], default=str)
+    done = folder / "asked.json"
+    if done.exists() and done.read_text() == asked:
+        return pd.read_csv(folder / "real_slices.csv")
+    bundle(
+        training_configs(SYSTEM),
+        {
+            "train#dataset#cache_dir": out.absolute() / "heads",
             "output_dir": folder,
             "resume": (folder / "last.pt").exists(),
-            "seed": number,
-            "heads": heads,
-            "train#phantoms#seed": 0,
-            "train#dataset#cache_dir": out.absolute() / "heads",
-            "validation_heads": 4,
-            "val_interval": stage["epochs"],
-            "cases_per_epoch": CROPS_PER_EPOCH,
-            "stages": [stage],
-            **{f"phantom_recipe#{name}": 0 for name in left_out},
-            **dict(s.split("=", 1) for s in setting or []),
-        }
-        bundle(training_configs(SYSTEM), values)
-        _judge(data, folder, folder / "model.pt", thresholds)
+            "seed": seed,
+            **values,
+        },
+    )
+    table = _judge(data, folder, folder / "model.pt", thresholds)
+    write_atomically(done, lambda path: path.write_text(asked))  # last: what it stands for is there
+    return table
+
+
+@app.command()
+def train(
+    data: Data,
+    out: Out,
+    crops: Crops = 60_000,
+    heads: Heads = 300,
+    seed: Seeds = None,
+    without: Annotated[list[str] | None, typer.Option(help="An ingredient to leave out; may be repeated.")] = None,
+    setting: Settings = None,
+    thresholds: Thresholds = THRESHOLDS,
+) -> None:
+    """Train the 2.5D U-Net of the bundle on phantoms alone, once for each seed, and measure it on real slices."""
+    _check(without or [], setting or [])
+    for number in seed or [0]:
+        _train(data, out, sorted(without or []), number, crops, heads, setting or [], thresholds)
+
+
+def while_clean(table: pd.DataFrame, least: int = 7) -> float:
+    """Highest slice-mean Dice among the thresholds that keep at least ``least`` slices without blood clean."""
+    clean = table["clean"].str.split("/").str[0].astype(int)
+    return float(table["slice_mean_dice"][clean >= least].max()) if (clean >= least).any() else 0.0
+
+
+@app.command()
+def effects(
+    data: Data,
+    out: Out,
+    without: Annotated[
+        list[str], typer.Option(help="Ingredients to leave out of one training, joined by +; may be repeated.")
+    ],
+    crops: Crops = 16_000,
+    heads: Heads = 100,
+    seed: Seeds = None,
+    setting: Settings = None,
+    thresholds: Thresholds = THRESHOLDS,
+) -> None:
+    """Train with all ingredients and again without some, with the same seeds, and tabulate what each is worth."""
+    numbers = seed or [0, 1, 2]
+    for group in without:
+        _check(group.split("+"), setting or [])
+    rows = []
+    for group in ["", *without]:
+        left_out = sorted(group.split("+")) if group else []
+        for number in numbers:
+            table = _train(data, out, left_out, number, crops, heads, setting or [], thresholds)
+            middle = table[table["threshold"] == 0.5].iloc[0] if (table["threshold"] == 0.5).any() else table.iloc[0]
+            rows.append({
+                "without": group or "nothing", "seed": number, "dice_while_7_clean": while_clean(table),
+                "threshold": middle["threshold"], "dice": middle["slice_mean_dice"], "clean": middle["clean"],
+                "found": middle["found"],
+            })  # fmt: skip
+            found = pd.DataFrame(rows)
+            write_atomically(out / "effects.csv", lambda path, rows=found: rows.to_csv(path, index=False))
+    typer.echo(effects_table(found))
+    typer.echo(f"{out / 'effects.csv'}")
+
+
+def effects_table(rows: pd.DataFrame) -> str:
+    """A Markdown table: mean over seeds, and the difference from training with everything, seed by seed."""
+    names = list(dict.fromkeys(rows["without"]))
+    by_seed = rows.pivot(index="without", columns="seed", values="dice_while_7_clean").loc[names]
+    lines = [
+        "| without | Dice while 7 of 8 are clean, mean (each seed) | less than with all | clean, found at one cut |"
+    ]
+    lines.append("| --- | --- | --- | --- |")
+    for name in names:
+        own = by_seed.loc[name]
+        lost = by_seed.iloc[0] - own
+        both = rows[rows["without"] == name]
+        cells = [
+            name,
+            f"{own.mean():.3f} ({', '.join(f'{d:.3f}' for d in own)})",
+            "" if name == names[0] else f"{lost.mean():+.3f} ({', '.join(f'{d:+.3f}' for d in lost)})",
+            "; ".join(f"{c}, {f}" for c, f in zip(both["clean"], both["found"], strict=True)),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,10 @@ import sys
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import ROOT
+from typer.testing import CliRunner
 
 sys.path.insert(0, str(ROOT / "scripts"))
 import try_phantoms
@@ -53,3 +55,30 @@ def test_what_the_bundle_would_drop_is_no_mark():
     assert try_phantoms.marks(slab(4, count=1), 0.5, voxel_mm3=5.0).sum() == 16
     assert try_phantoms.marks(slab(7, count=1), 0.5, voxel_mm3=1.01).sum() == 0  # 49.5 mm3
     assert try_phantoms.marks(slab(7, count=1), 0.5, voxel_mm3=50 / 49).sum() == 49  # 50 mm3 are kept
+
+
+def rows(**dice):
+    return pd.DataFrame([
+        {"without": name, "seed": seed, "dice_while_7_clean": d, "clean": "8/8", "found": "3/6"}
+        for name, values in dice.items() for seed, d in enumerate(values)
+    ])  # fmt: skip
+
+
+def test_an_ingredient_is_worth_what_is_lost_without_it_seed_by_seed():
+    lines = try_phantoms.effects_table(rows(nothing=[0.3, 0.2], veins=[0.1, 0.2])).splitlines()
+    assert lines[2] == "| nothing | 0.250 (0.300, 0.200) |  | 8/8, 3/6; 8/8, 3/6 |"
+    assert lines[3] == "| veins | 0.150 (0.100, 0.200) | +0.100 (+0.200, +0.000) | 8/8, 3/6; 8/8, 3/6 |"
+
+
+def test_dice_counts_only_where_slices_without_blood_stay_clean():
+    table = pd.DataFrame({"slice_mean_dice": [0.4, 0.3, 0.2], "clean": ["6/8", "7/8", "8/8"]})
+    assert try_phantoms.while_clean(table) == 0.3
+    assert try_phantoms.while_clean(table, least=8) == 0.2
+    assert try_phantoms.while_clean(table[:1]) == 0.0
+
+
+@pytest.mark.parametrize("command", ["train", "effects"])
+def test_a_wrong_ingredient_is_named(tmp_path, command):
+    done = CliRunner().invoke(try_phantoms.app, [command, str(tmp_path), str(tmp_path / "out"), "--without", "salt"])
+    assert done.exit_code == 2
+    assert "no ingredient 'salt'" in done.output
