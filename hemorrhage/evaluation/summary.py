@@ -19,6 +19,7 @@ __all__ = [
     "COLUMNS",
     "FAILED_BELOW",
     "FEWEST_PATIENTS",
+    "SLICES",
     "THRESHOLDS",
     "VOLUME_BANDS_ML",
     "groups_of",
@@ -28,6 +29,7 @@ __all__ = [
     "value_of",
 ]
 
+SLICES = "slices with blood"
 FAILED_BELOW = 0.5  # DeepBleed, "Results"
 FEWEST_PATIENTS = 5  # so few can be drawn in so few ways that an interval would only look like one
 VOLUME_BANDS_ML = (5.0, 30.0, 60.0)
@@ -180,12 +182,22 @@ def _detection_table(rows: pd.DataFrame, label: str, score: str, runs: int, grou
     return found
 
 
+def _slice_table(marked: pd.DataFrame, runs: int) -> list[dict[str, Any]]:
+    """Mean overlap over slices with blood: Hssayeni et al. 2020 state slice-level Dice and Jaccard."""
+    if not len(marked):
+        return []
+    columns = ("dice", "jaccard")
+    low, high = intervals_of(marked, columns, lambda v: v.mean(0), runs)
+    names = [f"{column} mean" for column in columns]
+    return _table(SLICES, len(marked), names, marked[list(columns)].to_numpy(dtype=np.float64).mean(0), low, high)
+
+
 def summarize(rows: pd.DataFrame, slices: pd.DataFrame, runs: int = 2000) -> pd.DataFrame:
     """All summaries of an evaluation.
 
     Args:
         rows: a row a scan, at least one, with "name" and "patient".
-        slices: a row a slice, with "patient", "blood" and "score".
+        slices: a row a slice, with "patient", "blood", "score", "dice" and "jaccard".
         runs: draws of patients for each interval.
 
     Returns:
@@ -209,6 +221,7 @@ def summarize(rows: pd.DataFrame, slices: pd.DataFrame, runs: int = 2000) -> pd.
     found += _detection_table(scans, "blood", "scan_score", runs, "scan detection")
     if len(slices):
         found += _detection_table(slices, "blood", "score", runs, "slice detection")
+        found += _slice_table(slices[slices["blood"] > 0], runs)
     return pd.DataFrame(found)
 
 

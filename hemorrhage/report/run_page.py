@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from hemorrhage.evaluation.combinations import COMBINATIONS
-from hemorrhage.evaluation.summary import THRESHOLDS, value_of
+from hemorrhage.evaluation.summary import SLICES, THRESHOLDS, value_of
 from hemorrhage.report.figures import FEWEST_FOR_CURVES, bland_altman, dice_boxes, roc, volume_scatter
 from hemorrhage.report.pages import render
 
@@ -132,7 +132,8 @@ def run_page(
         failures: scans without scores.
         draws: of patients behind each interval.
     """
-    names = [n for n in dict.fromkeys(summary["group"]) if n not in ("all", "scan detection", "slice detection")]
+    elsewhere = ("all", "scan detection", "slice detection", SLICES)
+    names = [n for n in dict.fromkeys(summary["group"]) if n not in elsewhere]
     by_name = rows.set_index("name")
     cases = []
     for why, name in scans_to_show(rows):

@@ -43,6 +43,7 @@ def scans():
 def summary():
     rows = scans()
     slices = pd.DataFrame({"patient": list("aabbccdd"), "blood": [0, 1] * 4, "score": [0.1, 0.9, 0.6, 0.7] * 2})
+    slices = slices.assign(dice=0.5, jaccard=1 / 3)
     return summarize(rows, slices, runs=200)
 
 
@@ -78,7 +79,7 @@ def test_groups(summary):
     sizes = summary[summary["statistic"] == "dice mean"].set_index("group")["scans"].to_dict()
     assert sizes == {
         "all": 8, "with blood": 6, "ICH only": 4, "ICH + IVH": 1, "other": 1, "with IVH": 1, "0 to 5 mL": 1,
-        "5 to 30 mL": 3, "30 to 60 mL": 1, "from 60 mL": 1,
+        "5 to 30 mL": 3, "30 to 60 mL": 1, "from 60 mL": 1, "slices with blood": 4,
     }  # fmt: skip
 
 
@@ -101,6 +102,19 @@ def test_detection_is_that_of_the_metrics(summary):
             assert value(summary, "scan detection", f"{name} at {threshold:g}") == getattr(found, name)
     assert value(summary, "scan detection", "threshold at sensitivity 1") == 0.1
     assert value(summary, "slice detection", "AUC") == 1.0
+
+
+def test_slices_with_blood_have_a_mean_of_their_own():
+    slices = pd.DataFrame({
+        "patient": ["p"] * 3 + list("qrst"), "blood": [1, 1, 0, 1, 1, 1, 1], "score": 0.5,
+        "dice": [0.2, 0.4, 0.0, 0.6, 0.6, 0.6, 0.6], "jaccard": [0.1, 0.3, 0.0, 0.5, 0.5, 0.5, 0.5],
+    })  # fmt: skip
+    found = summarize(scans(), slices, runs=50)
+    assert value(found, "slices with blood", "dice mean") == pytest.approx(3.0 / 6)
+    assert value(found, "slices with blood", "jaccard mean") == pytest.approx(2.4 / 6)
+    row = value_of(found, "slices with blood", "dice mean")
+    assert row["scans"] == 6
+    assert 0.3 <= row["low"] < 0.5 < row["high"] <= 0.6  # patients are drawn, not slices
 
 
 def test_a_study_without_blood_has_groups_and_no_crash():
