@@ -15,6 +15,7 @@ import json
 import math
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -286,7 +287,7 @@ def effects(
                 "found": middle["found"],
             })  # fmt: skip
             found = pd.DataFrame(rows)
-            write_atomically(out / "effects.csv", lambda path, rows=found: rows.to_csv(path, index=False))
+            write_atomically(out / "effects.csv", partial(found.to_csv, index=False))
     typer.echo(effects_table(found))
     typer.echo(f"{out / 'effects.csv'}")
 
