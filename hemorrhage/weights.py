@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Any
 import torch
 
 from hemorrhage.errors import ScanError
-from hemorrhage.files import sha256_of
+from hemorrhage.files import sha256_of, write_atomically
 
-__all__ = ["check_weights", "load_weights"]
+__all__ = ["check_weights", "load_weights", "publish_weights", "read_weights"]
 
 
 def check_weights(path: Path) -> str:
@@ -49,20 +50,18 @@ def check_weights(path: Path) -> str:
     return found
 
 
-def load_weights(network: torch.nn.Module, path: Path, map_location: Any = "cpu") -> str:
-    """Load ``path`` into ``network``, every tensor in its place, and nothing but tensors.
+def read_weights(path: Path, map_location: Any = "cpu") -> tuple[dict[str, torch.Tensor], str]:
+    """Read the tensors of ``path``, and nothing but tensors.
 
     Args:
-        network: the module to fill.
         path: a state dictionary as ``torch.save`` writes it, bare or under the key "model" or "network".
         map_location: where tensors are read to.
 
     Returns:
-        the file's SHA-256.
+        the state dictionary and the file's SHA-256.
 
     Raises:
-        ScanError: E_WEIGHTS as in :func:`check_weights`; E_CHECKPOINT if it is not a plain weights file or does not
-            fit the network.
+        ScanError: E_WEIGHTS as in :func:`check_weights`; E_CHECKPOINT if it is not a plain weights file.
     """
     found = check_weights(path)
     try:
@@ -77,6 +76,26 @@ def load_weights(network: torch.nn.Module, path: Path, map_location: Any = "cpu"
     for key in ("model", "network"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
+    if not isinstance(content, dict) or not all(isinstance(t, torch.Tensor) for t in content.values()):
+        raise ScanError("E_CHECKPOINT", path, "it holds no weights by name", "Use a checkpoint that training wrote.")
+    return content, found
+
+
+def load_weights(network: torch.nn.Module, path: Path, map_location: Any = "cpu") -> str:
+    """Load ``path`` into ``network``, every tensor in its place, and nothing but tensors.
+
+    Args:
+        network: the module to fill.
+        path: as in :func:`read_weights`.
+        map_location: where tensors are read to.
+
+    Returns:
+        the file's SHA-256.
+
+    Raises:
+        ScanError: as :func:`read_weights`; E_CHECKPOINT also if the weights do not fit the network.
+    """
+    content, found = read_weights(path, map_location)
     try:
         network.load_state_dict(content)
     except (RuntimeError, TypeError, AttributeError) as error:
@@ -87,4 +106,24 @@ def load_weights(network: torch.nn.Module, path: Path, map_location: Any = "cpu"
             f"it does not fit the network {type(network).__name__}: {reason}",
             "Use the config (and its overrides, such as network_def) that the weights were trained with.",
         ) from error
+    return found
+
+
+def publish_weights(content: dict[str, torch.Tensor], path: Path) -> str:
+    """Write weights in half precision, with a file of their hash beside them that readers check.
+
+    Args:
+        content: a state dictionary; the same one always gives the same file.
+        path: where it is written; its folder is made.
+
+    Returns:
+        the file's SHA-256.
+    """
+    half = {name: t.half() if t.is_floating_point() else t for name, t in content.items()}
+    buffer = io.BytesIO()  # torch.save would put the name of a temporary file into the file
+    torch.save(half, buffer)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda part: part.write_bytes(buffer.getvalue()))
+    found = sha256_of(path)
+    write_atomically(path.with_name(path.name + ".sha256"), lambda part: part.write_text(f"{found}  {path.name}\n"))
     return found

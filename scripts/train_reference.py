@@ -25,8 +25,9 @@ import typer
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import hemorrhage
-from hemorrhage.files import sha256_of, write_atomically
+from hemorrhage.files import write_atomically
 from hemorrhage.systems import configs_of, systems
+from hemorrhage.weights import publish_weights
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -62,11 +63,7 @@ def publish(trained: Path, folder: Path, record: dict[str, Any]) -> str:
         their SHA-256.
     """
     weights = torch.load(trained / "model.pt", map_location="cpu", weights_only=True)
-    half = {name: t.half() if t.is_floating_point() else t for name, t in weights.items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "model.pt", lambda path: torch.save(half, path))
-    found = sha256_of(folder / "model.pt")
-    write_atomically(folder / "model.pt.sha256", lambda path: path.write_text(f"{found}  model.pt\n"))
+    found = publish_weights(weights, folder / "model.pt")
     whole = {**record, "sha256": found, "parameters": sum(t.numel() for t in weights.values() if t.is_floating_point())}
     write_atomically(folder / "record.json", lambda path: path.write_text(json.dumps(whole, indent=1) + "\n"))
     shutil.copyfile(trained / "curves.csv", folder / "curves.csv")

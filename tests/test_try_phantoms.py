@@ -59,15 +59,15 @@ def test_what_the_bundle_would_drop_is_no_mark():
 
 def rows(**dice):
     return pd.DataFrame([
-        {"without": name, "seed": seed, "dice_while_7_clean": d, "clean": "8/8", "found": "3/6"}
+        {"without": name, "seed": seed, "dice_while_7_clean": d, "clean": "8/8", "found": "3/6", "false_mm2": 5.0}
         for name, values in dice.items() for seed, d in enumerate(values)
     ])  # fmt: skip
 
 
 def test_an_ingredient_is_worth_what_is_lost_without_it_seed_by_seed():
     lines = try_phantoms.effects_table(rows(nothing=[0.3, 0.2], veins=[0.1, 0.2])).splitlines()
-    assert lines[2] == "| nothing | 0.250 (0.300, 0.200) |  | 8/8, 3/6; 8/8, 3/6 |"
-    assert lines[3] == "| veins | 0.150 (0.100, 0.200) | +0.100 (+0.200, +0.000) | 8/8, 3/6; 8/8, 3/6 |"
+    assert lines[2] == "| nothing | 0.250 (0.300, 0.200) |  | 5 (5, 5) | 8/8, 3/6; 8/8, 3/6 |"
+    assert lines[3] == "| veins | 0.150 (0.100, 0.200) | +0.100 (+0.200, +0.000) | 5 (5, 5) | 8/8, 3/6; 8/8, 3/6 |"
 
 
 def test_dice_counts_only_where_slices_without_blood_stay_clean():

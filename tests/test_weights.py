@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hemorrhage.errors import ScanError
-from hemorrhage.weights import load_weights
+from hemorrhage.weights import load_weights, publish_weights, read_weights
 
 
 class Runs:
@@ -58,3 +58,16 @@ def test_rubbish_is_refused(tmp_path, content):
     (tmp_path / "model.pt").write_bytes(content)
     with pytest.raises(ScanError, match="E_CHECKPOINT"):
         load_weights(torch.nn.Linear(3, 2), tmp_path / "model.pt")
+
+
+def test_published_weights_are_the_same_file_each_time_and_are_checked(tmp_path):
+    content = {"w": torch.randn(3), "steps": torch.tensor(7)}
+    found = publish_weights(content, tmp_path / "a/model.pt")
+    assert publish_weights(content, tmp_path / "b/model.pt") == found
+    kept, sha256 = read_weights(tmp_path / "a/model.pt")
+    assert sha256 == found
+    assert (kept["w"].dtype, kept["steps"].dtype) == (torch.float16, torch.int64)
+    assert torch.allclose(kept["w"].float(), content["w"], rtol=1e-3)
+    (tmp_path / "a/model.pt").write_bytes((tmp_path / "a/model.pt").read_bytes() + b" ")
+    with pytest.raises(ScanError, match="E_WEIGHTS"):
+        read_weights(tmp_path / "a/model.pt")
