@@ -69,6 +69,11 @@ class BestWeights:
         self.best = state["best"]
 
 
+def _unwrapped(network: torch.nn.Module) -> torch.nn.Module:
+    """The network itself where several processes train copies of it."""
+    return network.module if isinstance(network, torch.nn.parallel.DistributedDataParallel) else network
+
+
 class Checkpoints:
     """Handler of a trainer that saves everything after each epoch and, when asked, starts from it.
 
@@ -83,7 +88,8 @@ class Checkpoints:
         others: more objects with ``state_dict`` and ``load_state_dict``, by name.
         resume: start from ``last.pt`` where there is one; else such a file is an error, so that no run is overwritten
             by mistake.
-        initial_weights: weights to start a new training from (fine-tuning); None starts from scratch.
+        initial_weights: weights to start a new training from (fine-tuning); None starts from scratch. Networks among
+            ``others``, such as a running average, start from them too.
     """
 
     def __init__(
@@ -110,12 +116,13 @@ class Checkpoints:
     def _start(self, engine: Engine) -> None:
         if idist.get_rank() == 0:
             claim_folder(self.path.parent)
-        inner = self.network
-        if isinstance(inner, torch.nn.parallel.DistributedDataParallel):
-            inner = inner.module
+        inner = _unwrapped(self.network)
         if not self.path.exists():
             if self.initial_weights:
-                load_weights(inner, Path(self.initial_weights).expanduser())
+                # A running average would else begin with the random weights that the network had when it was built.
+                averages = [other for other in self.others.values() if isinstance(other, torch.nn.Module)]
+                for module in (inner, *averages):
+                    load_weights(_unwrapped(module), Path(self.initial_weights).expanduser())
             return
         if not self.resume:
             raise ScanError(

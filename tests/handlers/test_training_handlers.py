@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from ignite.engine import Engine
+from ignite.handlers import EMAHandler
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from monai.handlers import MeanDice, ValidationHandler, from_engine
@@ -121,6 +123,22 @@ def test_training_can_start_from_weights(tmp_path):
     _, _, scratch = training(tmp_path / "b", 1)
     _, _, tuned = training(tmp_path / "c", 1, initial_weights=str(tmp_path / "w.pt"))
     assert tuned["train_loss"][0] < scratch["train_loss"][0]
+
+
+def test_a_running_average_starts_from_the_same_weights(tmp_path):
+    """Else it begins with random ones, of which a short training keeps a share."""
+    net = torch.nn.Linear(3, 1)
+    torch.save({"weight": torch.full((1, 3), 2.0), "bias": torch.tensor([7.0])}, tmp_path / "w.pt")
+    average = EMAHandler(net, momentum=0.1)
+    trainer = Engine(lambda engine, batch: net.bias.data.add_(1.0))
+    average.attach(trainer)
+    kept = {"average": average.ema_model, "best": BestWeights(str(tmp_path), net)}
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+    Checkpoints(str(tmp_path), net, optimizer, kept, initial_weights=str(tmp_path / "w.pt")).attach(trainer)
+    trainer.run([0], max_epochs=1)
+    assert float(net.bias) == pytest.approx(8.0)
+    assert float(average.ema_model.bias) == pytest.approx(0.9 * 7.0 + 0.1 * 8.0)
+    assert average.ema_model.weight.tolist() == [[pytest.approx(2.0)] * 3]
 
 
 def test_the_first_loss_that_is_not_finite_ends_it_and_keeps_the_checkpoint(tmp_path):
