@@ -27,11 +27,7 @@ from hemorrhage.systems import configs_of
 
 ROOT = Path(__file__).resolve().parents[1]
 # The input's channels and shape, for the bundle's metadata.
-SYSTEMS: dict[str, tuple[int, list[int]]] = {
-    "slice_unet": (3, [208, 208]),
-    "slice_unet_ensemble": (3, [208, 208]),
-    "vnet_small": (1, [64, 64, 64]),
-}
+SYSTEMS: dict[str, tuple[int, list[int]]] = {"slice_unet": (3, [208, 208]), "vnet_small": (1, [64, 64, 64])}
 WEIGHTS = ("model.pt", "model.pt.sha256", "record.json", "curves.csv", "calibration.json")
 KEPT = ("LICENSE", "pyproject.toml", "models/template.nii.gz", "models/compartments.nii.gz", "models/README.md")
 

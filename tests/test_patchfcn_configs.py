@@ -13,7 +13,7 @@ from conftest import ROOT
 from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.bundle import run as run_bundle
 
-from hemorrhage.networks import PatchFCN, slice_unet
+from hemorrhage.networks import PatchFCN
 from hemorrhage.systems import USES, configs_of, systems
 
 TINY = {
@@ -181,30 +181,6 @@ def test_an_ensemble_is_the_mean_of_its_networks(study, elsewhere):
     assert [r["file"] for r in record] == ["0.pt", "1.pt"]
 
 
-def test_one_file_of_two_networks_answers_their_mean(study, elsewhere):
-    scan = str(study / "ct_scans/049.nii.gz")
-    tiny = {"network_def#channels": [4, 8, 8], "pixel_mm": 3.0, "window": 64, "device": TINY["device"]}
-    torch.manual_seed(0)
-    both = slice_unet(channels=(4, 8, 8), prior=0.3, members=2)
-    torch.save(both.state_dict(), "both.pt")
-    for n, member in enumerate(both.members):
-        torch.save(member.state_dict(), f"{n}.pt")
-    files = ("inference", "patchfcn", "patchfcn_small", "slice_unet")
-    for n in range(2):
-        run_bundle(config_file=config(*files), dataset_dir=scan, output_dir=f"out{n}", checkpoint=f"{n}.pt", **tiny)
-    run_bundle(
-        config_file=config(*files, "slice_unet_ensemble"),
-        dataset_dir=scan,
-        output_dir="both",
-        checkpoint="both.pt",
-        **tiny,
-    )
-    single = [nib.load(f"out{n}/049/probability.nii.gz").get_fdata() for n in range(2)]
-    assert np.abs(single[0] - single[1]).max() > 1e-3
-    found = nib.load("both/049/probability.nii.gz").get_fdata()
-    assert np.allclose(found, (single[0] + single[1]) / 2, atol=2e-4)
-
-
 def ablation(name):
     parser = ConfigParser()
     parser.read_config(config("train", "patchfcn", "patchfcn_train", f"ablations/{name}"))
@@ -246,7 +222,7 @@ def test_the_papers_numbers_stand_in_the_config():
 
 
 def test_argument_files_name_the_configs_of_each_system_in_their_order():
-    assert systems(ROOT) == ["patchfcn", "patchfcn_small", "slice_unet", "slice_unet_ensemble", "vnet128", "vnet_small"]
+    assert systems(ROOT) == ["patchfcn", "patchfcn_small", "slice_unet", "vnet128", "vnet_small"]
     assert len(list((ROOT / "configs/args").iterdir())) == len(USES) * len(systems(ROOT))
     training = ("patchfcn", "patchfcn_train", "patchfcn_small", "slice_unet")
     assert configs_of(ROOT, "slice_unet", "read_with") == ("inference", "patchfcn", "patchfcn_small", "slice_unet")

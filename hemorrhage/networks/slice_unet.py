@@ -9,18 +9,12 @@ import torch
 from monai.networks.nets import UNet
 from torch import nn
 
-from hemorrhage.networks.mean import MeanOfNetworks
-
 __all__ = ["slice_unet"]
 
 
 def slice_unet(
-    classes: int = 1,
-    in_channels: int = 3,
-    channels: Sequence[int] = (16, 32, 64, 128, 160),
-    prior: float = 0.01,
-    members: int = 1,
-) -> nn.Module:
+    classes: int = 1, in_channels: int = 3, channels: Sequence[int] = (16, 32, 64, 128, 160), prior: float = 0.01
+) -> UNet:
     """A residual U-Net over slices that halves their sides once for each entry of ``channels`` but the first.
 
     Args:
@@ -29,18 +23,13 @@ def slice_unet(
         channels: of each level.
         prior: probability of hemorrhage that the untrained network answers about everywhere: a network that starts at
             one half first learns to paint all of a batch, and Dice lets it stay there.
-        members: networks that answer together, each with first weights of its own.
 
     Returns:
         A network from (B, in_channels, H, W) to (B, N + 1, H, W) logits, background first; H and W are multiples of
         2 ** (len(channels) - 1).
     """
-    if classes < 1 or not 0 < prior < 1 or members < 1:
-        raise ValueError(
-            f"classes and members must be at least 1 and prior inside (0, 1), got {classes}, {members} and {prior}"
-        )
-    if members > 1:
-        return MeanOfNetworks([slice_unet(classes, in_channels, channels, prior) for _ in range(members)])
+    if classes < 1 or not 0 < prior < 1:
+        raise ValueError(f"classes must be at least 1 and prior inside (0, 1), got {classes} and {prior}")
     strides = (2,) * (len(channels) - 1)
     net = UNet(2, in_channels, classes + 1, channels, strides, num_res_units=2, norm="batch")
     last = [m for m in net.modules() if isinstance(m, nn.Conv2d)][-1]
