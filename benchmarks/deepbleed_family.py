@@ -35,6 +35,7 @@ from hemorrhage.files import sha256_of
 from hemorrhage.report.comparison_page import comparison_figures
 from hemorrhage.report.pages import number, percent
 from hemorrhage.report.run_page import scans_to_show
+from hemorrhage.systems import bundle_command
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- made by benchmarks/deepbleed_family.py -->", "<!-- end -->"
@@ -57,19 +58,13 @@ NAMES = {
 }  # fmt: skip
 
 
-def run(work: Path, arguments: list[str]) -> float:
-    """Run a program from ``work``; return the processor seconds that it took."""
+def run(work: Path, command: list[str]) -> float:
+    """Run a command from ``work``; return the processor seconds that it took."""
     environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-W", "ignore", *arguments], cwd=work, env=environment, check=True)
+    subprocess.run(command, cwd=work, env=environment, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-def bundle(work: Path, configs: list[str], values: dict[str, str]) -> float:
-    files = [str(ROOT / "configs" / f"{name}.yaml") for name in configs]
-    pairs = [part for key, value in values.items() for part in (f"--{key}", value)]
-    return run(work, ["-m", "monai.bundle", "run", "--config_file", json.dumps(files), *pairs])
 
 
 def train(work: Path, name: str, epochs: int) -> None:
@@ -80,8 +75,8 @@ def train(work: Path, name: str, epochs: int) -> None:
         return
     overlays, values = SYSTEMS[name]
     cache = str(work / "cache")
-    processor = bundle(
-        work,
+    command = bundle_command(
+        ROOT,
         ["train", *overlays],
         {
             **values,
@@ -98,6 +93,7 @@ def train(work: Path, name: str, epochs: int) -> None:
             "validate#dataset#cache_dir": cache,
         },
     )
+    processor = run(work, command)
     spent = before["processor_seconds"] + round(processor)
     note.write_text(json.dumps({"epochs": epochs, "processor_seconds": spent}))
 
@@ -109,8 +105,8 @@ def score(work: Path, name: str) -> None:
     scores = work / "scores" / name
     if scores.exists() and read_run(scores)["weights_sha256"] != sha256_of(weights):
         shutil.rmtree(scores)  # of the same system after less training
-    bundle(
-        work,
+    command = bundle_command(
+        ROOT,
         ["train", *overlays, "evaluate"],
         {
             **values,
@@ -122,6 +118,7 @@ def score(work: Path, name: str) -> None:
             "cache_dir": str(work / "cache_test"),
         },
     )
+    run(work, command)
 
 
 def row(*cells: object) -> str:
@@ -238,7 +235,7 @@ def main() -> None:
     work = options.work.absolute()
     work.mkdir(parents=True, exist_ok=True)
     if options.stage in (None, "phantoms"):
-        run(work, [str(ROOT / "scripts/make_trial.py"), str(work / "set")])
+        run(work, [sys.executable, "-W", "ignore", str(ROOT / "scripts/make_trial.py"), str(work / "set")])
     for name in options.only:
         if options.stage in (None, "train"):
             train(work, name, options.epochs)

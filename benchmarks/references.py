@@ -10,7 +10,6 @@ resampling heads, in OUT/references.md. What is there is kept, so that a stopped
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +24,7 @@ from hemorrhage.metrics.calibration import LogisticCurve, expected_calibration_e
 from hemorrhage.metrics.detection import roc_auc  # noqa: E402
 from hemorrhage.metrics.intervals import bootstrap_interval  # noqa: E402
 from hemorrhage.report.calibrated_score import read_calibration  # noqa: E402
-from hemorrhage.systems import configs_of, systems  # noqa: E402
+from hemorrhage.systems import bundle_command, configs_of, systems  # noqa: E402
 
 SPACING = "0.6,0.6,5"
 SETS = {"calibration": 5_000_000, "test": 6_000_000}  # seed of the first head
@@ -36,9 +35,7 @@ def run(*arguments: str) -> None:
 
 
 def bundle(configs: tuple[str, ...], values: dict[str, str]) -> None:
-    files = [str(ROOT / "configs" / f"{name}.yaml") for name in configs]
-    pairs = [part for key, value in values.items() for part in (f"--{key}", value)]
-    run("-m", "monai.bundle", "run", "--config_file", json.dumps(files), *pairs)
+    subprocess.run(bundle_command(ROOT, configs, values), cwd=ROOT, check=True)
 
 
 def with_interval(values: np.ndarray, statistic) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-__all__ = ["USES", "configs_of", "systems"]
+__all__ = ["USES", "bundle_command", "configs_of", "systems"]
 
 USES = ("read_with", "train", "evaluate")
 
@@ -29,3 +33,19 @@ def configs_of(root: Path, system: str, use: str) -> tuple[str, ...]:
     """
     arguments = yaml.safe_load((root / f"configs/args/{use}_{system}.yaml").read_text(encoding="utf-8"))
     return tuple(Path(name).stem for name in arguments["config_file"])
+
+
+def bundle_command(root: Path, configs: Sequence[str], values: Mapping[str, Any]) -> list[str]:
+    """The command that runs ``configs`` as a bundle, with ``values`` in place of theirs.
+
+    Args:
+        root: the bundle's folder.
+        configs: names as of :func:`configs_of`.
+        values: what to set, by the name of the knob.
+
+    Returns:
+        words for :mod:`subprocess`; warnings of libraries stay hidden.
+    """
+    files = [str(root / f"configs/{name}.yaml") for name in configs]
+    words = [word for name, value in values.items() for word in (f"--{name}", str(value))]
+    return [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", "--config_file", json.dumps(files), *words]

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import hemorrhage
 from hemorrhage.files import write_atomically
-from hemorrhage.systems import configs_of, systems
+from hemorrhage.systems import bundle_command, configs_of, systems
 from hemorrhage.weights import publish_weights
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,13 +42,11 @@ def training_configs(system: str) -> tuple[str, ...]:
 
 def training_command(system: str, folder: Path, seconds: float, seed: int, options: dict[str, str]) -> list[str]:
     """The bundle command that trains ``system`` into ``folder``, or goes on with what is there."""
-    configs = [str(ROOT / "configs" / f"{name}.yaml") for name in training_configs(system)]
-    resume = (folder / "last.pt").exists()
     given = {
-        "output_dir": str(folder), "max_seconds": f"{seconds:g}", "seed": str(seed), "resume": str(resume), **options,
+        "output_dir": folder, "max_seconds": f"{seconds:g}", "seed": seed, "resume": (folder / "last.pt").exists(),
+        **options,
     }  # fmt: skip
-    arguments = [word for name, value in given.items() for word in (f"--{name}", value)]
-    return [sys.executable, "-m", "monai.bundle", "run", "--config_file", json.dumps(configs), *arguments]
+    return bundle_command(ROOT, training_configs(system), given)
 
 
 def publish(trained: Path, folder: Path, record: dict[str, Any]) -> str:

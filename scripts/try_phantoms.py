@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hemorrhage.files import write_atomically
 from hemorrhage.phantom.recipe import Recipe
-from hemorrhage.systems import configs_of
+from hemorrhage.systems import bundle_command, configs_of
 
 ROOT = Path(__file__).resolve().parents[1]
 SYSTEM = "slice_unet"
@@ -54,10 +54,7 @@ THRESHOLDS = "0.7,0.05,0.1,0.15,0.2,0.3,0.4,0.5,0.6,0.8"
 
 def bundle(configs: tuple[str, ...], values: dict[str, Any]) -> None:
     """Run a bundle program of ``configs`` with ``values`` in place of theirs."""
-    files = [str(ROOT / "configs" / f"{name}.yaml") for name in configs]
-    given = [word for key, value in values.items() for word in (f"--{key}", str(value))]
-    command = [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", "--config_file", json.dumps(files), *given]
-    done = subprocess.run(command, cwd=ROOT, check=False)
+    done = subprocess.run(bundle_command(ROOT, configs, values), cwd=ROOT, check=False)
     if done.returncode:
         raise typer.Exit(done.returncode)
 

@@ -14,7 +14,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.bundle import run as run_bundle
 
 from hemorrhage.networks import PatchFCN
-from hemorrhage.systems import USES, configs_of, systems
+from hemorrhage.systems import USES, bundle_command, configs_of, systems
 
 TINY = {
     "network_def#width": 0.0625,
@@ -234,6 +234,13 @@ def test_argument_files_name_the_configs_of_each_system_in_their_order():
             named = yaml.safe_load(path.read_text())["config_file"]
             assert all((ROOT / name).is_file() for name in named)
             assert f"--args_file configs/args/{path.name}" in path.read_text()
+
+
+def test_a_command_runs_configs_with_values_in_place_of_theirs():
+    command = bundle_command(ROOT, ("inference", "vnet_small"), {"threshold": 0.4})
+    assert command[-2:] == ["--threshold", "0.4"]
+    files = json.loads(command[command.index("--config_file") + 1])
+    assert files == [str(ROOT / "configs/inference.yaml"), str(ROOT / "configs/vnet_small.yaml")]
 
 
 def test_an_argument_file_and_a_folder_are_enough_to_read_scans(study, tmp_path, monkeypatch):
