@@ -32,8 +32,8 @@ def check_weights(path: Path) -> str:
             "E_WEIGHTS",
             path,
             "there are no weights here",
-            "Train them (python -m monai.bundle run --config_file configs/train.yaml) or name others with "
-            "--checkpoint FILE.",
+            "Train them (python -m monai.bundle run --config_file configs/train.yaml), name others with --checkpoint "
+            "FILE, or read with a system whose weights are here (--args_file configs/args/read_with_slice_unet.yaml).",
         )
     found = sha256_of(path)
     published = path.with_name(path.name + ".sha256")
