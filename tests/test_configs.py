@@ -83,7 +83,7 @@ def test_shared_blocks_are_equal():
         assert yaml.safe_load((ROOT / "configs/evaluate.yaml").read_text())[key] == inference[key], key
     steps = [step for step in [*train["prepare"], *train["normalize"]] if step != "@to_network"]
     alone = [step for step in steps if step["keys"] == "image"]
-    assert len(alone) == 5
+    assert len(alone) == 4
     for step in alone:
         if step["_target_"] == "LoadImaged":  # training reads files that were prepared: no choice of series
             step["reader"].update(series_uid="@series_uid", assume_ras="@assume_ras")
