@@ -15,6 +15,7 @@ from monai.data.utils import pickle_hashing
 from monai.transforms import Compose
 
 from hemorrhage.errors import EXIT_INTERNAL, ScanError, printable, scan_error_in
+from hemorrhage.phantom_scans import PhantomScans
 
 __all__ = ["FAILURE_KEY", "Failure", "ScanDataset", "cases_or_phantoms"]
 
@@ -125,14 +126,18 @@ def cases_or_phantoms(
         data: cases with "image" and "label"; empty takes the phantoms.
         transform: from files to the network's input. What comes before its first random step is done once a case and
             kept in ``cache_dir``.
-        phantoms: a data set that makes its cases, such as :class:`hemorrhage.phantom.TemplatePhantoms`.
-        phantom_transform: from a phantom to the network's input.
-        cache_dir: folder of the cache for files; None keeps none.
+        phantoms: a data set that makes its cases, such as :class:`hemorrhage.phantom.TemplatePhantoms`, or the items of
+            :class:`hemorrhage.phantom_scans.PhantomScans`.
+        phantom_transform: from a phantom, or its item, to the network's input.
+        cache_dir: folder of the cache for files and for what is made of items; None keeps none.
         kept_phantoms: as many phantoms are made at once and kept in memory (up to the first random step), the others
-            each time they are asked for.
+            each time they are asked for. Of items, each is made when it is first asked for and kept in ``cache_dir``,
+            where a training that is resumed finds it; 0 makes them each time.
     """
     if data:
         return _kept_on_disk(data, transform, cache_dir)
+    if isinstance(phantoms, PhantomScans):
+        return _kept_on_disk(phantoms, phantom_transform, cache_dir if kept_phantoms else None)
     if kept_phantoms:
         workers = min(4, torch.get_num_threads())
         return CacheDataset(phantoms, phantom_transform, cache_num=kept_phantoms, num_workers=workers, copy_cache=False)

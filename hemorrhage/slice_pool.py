@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,71 +11,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.config import KeysCollection
-from monai.data import MetaTensor, get_track_meta, set_track_meta
+from monai.data import get_track_meta, set_track_meta
 from monai.data.utils import pickle_hashing
-from monai.transforms import Compose, MapTransform, RandomizableTrait
+from monai.transforms import Compose, RandomizableTrait
 from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 from tqdm import tqdm
 
-import hemorrhage.phantom
 from hemorrhage.errors import ScanError
 from hemorrhage.files import write_atomically
 from hemorrhage.geometry import voxel_sizes_mm
-from hemorrhage.phantom import Case, SlicePhantoms
 from hemorrhage.transforms.adjacent_slices import neighbor_indices, neighbor_step
-from hemorrhage.transforms.brain_mask import BrainMaskd
 
-__all__ = ["PhantomSlabd", "SlicePool", "balanced_slices", "phantom_slabs"]
-
-
-def phantom_slabs(length: int, seed: int = 0, **options: Any) -> list[dict[str, Any]]:
-    """Items for :class:`PhantomSlabd`, one a head.
-
-    Args:
-        length: how many heads.
-        seed: head ``n`` is made from ``seed + n``.
-        options: of :class:`hemorrhage.phantom.SlicePhantoms`.
-    """
-    return [{"phantom": {**options, "seed": seed + n}, "version": _phantom_version()} for n in range(length)]
-
-
-def _phantom_version() -> str:
-    """A hash of the code that makes phantoms: what was kept of an older one is not taken for this one's."""
-    folder = Path(inspect.getfile(hemorrhage.phantom)).parent
-    files = sorted(p for p in folder.iterdir() if p.suffix in (".py", ".npz"))
-    return hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()[:16]
-
-
-class PhantomSlabd(MapTransform):
-    """Scan the slab of slices that an item of :func:`phantom_slabs` asks for.
-
-    Gives "image" (HU), "label" (subtypes) and "brain", each a (1, I, J, K) ``MetaTensor``; a list of such items where
-    the options ask for several scans of a head. The brain mask is found as in a real scan, because that is what the
-    network will see; where none is found it is the true one.
-
-    Args:
-        keys: the key of the options.
-        find_brain: False takes the true brain mask always.
-    """
-
-    def __init__(self, keys: KeysCollection = "phantom", find_brain: bool = True) -> None:
-        super().__init__(keys)
-        self.find_brain = find_brain
-
-    def __call__(self, data: Mapping[Any, Any]) -> Any:
-        """Return what the options of ``data`` ask for."""
-        options = data[self.first_key(dict(data))]
-        scans = [self._item(case) for case in SlicePhantoms(**options).scans_of(options["seed"])]
-        return scans[0] if len(scans) == 1 else scans
-
-    def _item(self, case: Case) -> dict[str, Any]:
-        arrays = {"image": case.hu, "label": case.label, "brain": case.brain}
-        item = {key: MetaTensor(a[None].cpu(), affine=torch.from_numpy(case.affine)) for key, a in arrays.items()}
-        if self.find_brain:
-            with contextlib.suppress(ScanError):
-                item["brain"] = BrainMaskd("image")({"image": item["image"]})["brain"]
-        return item
+__all__ = ["SlicePool", "balanced_slices"]
 
 
 class SlicePool(Dataset):

@@ -9,7 +9,8 @@ from monai.data import MetaTensor, get_track_meta
 from monai.transforms import Compose, CopyItemsd, MaskIntensityd, RandFlipd, ScaleIntensityRanged
 
 from hemorrhage.errors import ScanError
-from hemorrhage.slice_pool import PhantomSlabd, SlicePool, balanced_slices, phantom_slabs
+from hemorrhage.phantom_scans import PhantomSlabd, phantom_slabs
+from hemorrhage.slice_pool import SlicePool, balanced_slices
 
 
 class Slab:

@@ -31,6 +31,7 @@ TRAUMA_SHARE = {"EDH": 0.75, "SDH": 0.45}  # of heads whose first subtype it is
 # What undiluted blood can measure, and how much fainter than asked for it may be drawn beside bright bone.
 DENSEST_HU = 92.0
 FAINTER_HU = 12.0
+SEEN_SHARE = 0.01  # of blood in a voxel of a slice; less changes no HU
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ def make_case(
     scanner: Scanner | None = None,
     sheared: bool = False,
     pose: bool = True,
+    redraws: int = 3,
     recipe: Recipe | None = None,
     device: torch.device | str = "cpu",
 ) -> Case:
@@ -125,6 +127,7 @@ def make_case(
         scanner: drawn where None.
         sheared: see :func:`grid_affine`.
         pose: lie the head a little turned and off center, as patients do.
+        redraws: see :func:`hemorrhage.phantom.slices.draw_slices`; fewer are faster, and volumes less exact.
         recipe: ingredients.
         device: where the work is done.
 
@@ -149,7 +152,7 @@ def make_case(
         rotation, offset = random_pose(r, 7.0, 5.0, 6.0) if pose else (np.eye(3), np.zeros(3))
         used = scanner or draw_scanner(r, recipe=recipe)
         return scan(
-            draw_slices(head, affine, shape, rotation, offset, redraws=3),
+            draw_slices(head, affine, shape, rotation, offset, redraws=redraws),
             used,
             r,
             seed=seed,
@@ -221,11 +224,12 @@ def _as_dense_as_wanted(
     are of measured blood.
     """
     for bleed, blood in zip(slices.head.bleeds, slices.blood, strict=True):
-        seen = blood.flatten(1).any(1)
+        share = kernel(blood)  # of the whole stack, because slices reach into their neighbors
+        seen = share.flatten(1).amax(1) > SEEN_SHARE
         inside = (slices.label == bleed.index)[seen]
         if not inside.any():
             continue
-        share = kernel(blood[seen])
+        share = share[seen]
         missing = float(((bleed.density_hu - hu[seen][inside]) / share[inside].clamp(min=0.2)).median())
         hu[seen] += min(DENSEST_HU - bleed.density_hu, max(-FAINTER_HU, missing)) * share
     return hu

@@ -13,6 +13,8 @@ class Recipe:
 
     Attributes:
         beam_hardening: factor on what the scanner leaves uncorrected: cupping, bright rims, dark bands.
+        glare: factor on the long tail of the point spread, by which brain near bone is brighter.
+        slice_tails: factor on how far slices reach into their neighbors.
         uneven_bone: factor on the unevenness of the inner table.
         dura: factor on the contrast of falx, tentorium and the dura under the skull.
         sinuses: factor on the contrast of dural sinuses and arteries.
@@ -34,6 +36,8 @@ class Recipe:
     """
 
     beam_hardening: float = 1.0
+    glare: float = 1.0
+    slice_tails: float = 1.0
     uneven_bone: float = 1.0
     dura: float = 1.0
     sinuses: float = 1.0

@@ -23,6 +23,10 @@ class Scanner:
         noise_hu: root mean square of quantum noise over the brain, after the kernel.
         kernel_mm: SD of the point spread in the slice; smooth about 0.8, sharp about 0.3.
         edge: edge enhancement of the kernel, 0 none to 1.5 bone.
+        glare: share of each point's signal that spreads over ``glare_mm`` around it: the long tail of the point spread,
+            by which brain is brighter the nearer it lies to bone.
+        glare_mm: SD of that spread in the slice.
+        tails: share of each neighboring slice in a slice; a spiral's slice reaches beyond its nominal thickness.
         noise_power: exponent of the noise's power spectrum at low frequencies (1: filtered backprojection).
         hardening: share of beam hardening that the scanner's correction leaves.
         streak_hu: strength of streaks along starved rays.
@@ -38,6 +42,9 @@ class Scanner:
     noise_hu: float = 3.0
     kernel_mm: float = 0.55
     edge: float = 0.0
+    glare: float = 0.0
+    glare_mm: float = 4.0
+    tails: float = 0.0
     noise_power: float = 0.8
     hardening: float = 0.3
     streak_hu: float = 0.3
@@ -68,13 +75,18 @@ def draw_scanner(r: Draws, exported: float = 0.0, recipe: Recipe | None = None) 
         window = (r.choice((-20.0, 0.0, -40.0, -100.0)), r.choice((80.0, 100.0, 120.0, 200.0)))
         saturated = (-1000.0, 1000.0) if r.chance(0.7) else window
     sharp = r.chance(0.2)
+    own = r.spawn()
     return Scanner(
         noise_hu=min(14.0, r.log_uniform(1.3, 7.0) * (1.8 if sharp else 1.0)),
         kernel_mm=r.uniform(0.25, 0.45) if sharp else r.uniform(0.4, 1.0),
         edge=r.uniform(0.05, 0.5) if sharp else max(0.0, r.normal(0.0, 0.06)),
+        glare=recipe.glare * min(0.1, abs(own.normal(0.0, 0.03))),
+        glare_mm=own.log_uniform(2.0, 15.0),
+        # Slices of a table that stands still end sharply, those of a spiral do not.
+        tails=recipe.slice_tails * max(0.0, own.uniform(-0.03, 0.06)),
         noise_power=r.uniform(0.2, 1.2),
         # Most scanners leave little of it; an old one, or one without correction for bone, leaves a bright rim.
-        hardening=recipe.beam_hardening * (r.uniform(0.8, 3.0) if r.chance(0.2) else max(0.0, r.normal(0.45, 0.4))),
+        hardening=recipe.beam_hardening * (r.uniform(0.8, 3.0) if r.chance(0.25) else max(0.0, r.normal(0.45, 0.4))),
         streak_hu=r.log_uniform(0.1, 2.5),
         offset_hu=r.normal(0.0, 1.8),
         slope=r.normal(1.0, 0.015),
@@ -113,6 +125,7 @@ def scan_slices(
         hu = _add_holder(hu, pixel_mm, r)
     if scanner.motion_mm > 0:
         hu = _move(hu, scanner.motion_mm / pixel_mm, r)
+    hu = _slice_tails(hu, scanner.tails)
     every = max(1, min(len(hu) // 4, round(4.0 / pixel_mm))) if len(hu) >= 100 else 1
     effects = beam_effects(hu[::every], pixel_mm, r.tensors)
     hardening, streaks, spread = (_refill(e, len(hu), every) for e in
@@ -126,15 +139,17 @@ def scan_slices(
     frequency = _frequency(hu.shape[1:], pixel_mm, hu.device)
     transfer = torch.exp(-2 * (math.pi * scanner.kernel_mm * frequency) ** 2)
     transfer = transfer * (1 + scanner.edge * (1 - torch.exp(-((frequency / 0.35) ** 2))))
+    wide = torch.exp(-2 * (math.pi * scanner.glare_mm * frequency) ** 2)
+    glared = (1 - scanner.glare) * transfer + scanner.glare * wide
     spectrum = frequency.clamp(min=0.02) ** (scanner.noise_power / 2) * transfer
     spectrum[0, 0] = 0.0
 
     def kernel(planes: torch.Tensor) -> torch.Tensor:
-        return torch.fft.irfft2(torch.fft.rfft2(planes) * transfer, s=planes.shape[1:])
+        return torch.fft.irfft2(torch.fft.rfft2(planes) * glared, s=planes.shape[1:])
 
     hu = kernel(hu)
     if adjust is not None:
-        hu = adjust(hu, kernel)
+        hu = adjust(hu, lambda planes: kernel(_slice_tails(planes, scanner.tails)))
     noise = torch.fft.irfft2(torch.fft.rfft2(r.randn(*hu.shape)) * spectrum, s=hu.shape[1:])
     noise = noise * spread
     rms = torch.sqrt((noise**2 * brain).sum() / brain.sum().clamp(min=1.0))
@@ -150,6 +165,14 @@ def scan_slices(
         below, above = hu <= low, hu >= high
         hu = hu.masked_fill(below, scanner.saturated[0]).masked_fill(above, scanner.saturated[1])
     return hu
+
+
+def _slice_tails(planes: torch.Tensor, share: float) -> torch.Tensor:
+    """Give each slice (K, I, J) ``share`` of each of its neighbors; the outermost are their own."""
+    if not share or len(planes) < 2:
+        return planes
+    below, above = torch.cat([planes[:1], planes[:-1]]), torch.cat([planes[1:], planes[-1:]])
+    return (1 - 2 * share) * planes + share * (below + above)
 
 
 def _refill(maps: torch.Tensor, count: int, every: int) -> torch.Tensor:

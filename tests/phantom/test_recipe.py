@@ -40,7 +40,8 @@ def test_a_head_of_nothing_has_no_contrast_but_tissue():
         assert not bool(head.fields["pale"].any())
         assert float(head.fields["trauma"].min()) == FAR_MM
         assert n["calcification"] < METAL_HU
-        assert draw_scanner(Draws(seed), recipe=NOTHING).hardening == 0.0
+        scanner = draw_scanner(Draws(seed), recipe=NOTHING)
+        assert scanner.hardening == scanner.glare == scanner.tails == 0.0
 
 
 def test_deep_veins_and_the_tentorial_edge_are_brighter_than_brain_and_lie_deep():

@@ -73,3 +73,24 @@ def test_slope_and_offset_are_applied_to_hu():
     scanner = Scanner(noise_hu=1e-4, hardening=0.0, streak_hu=0.0, slope=1.1, offset_hu=4.0, holder=False)
     got = scan_slices(image, brain, 2.0, scanner, Draws(0))
     assert float(got[0][r < 40].median()) == pytest.approx(59.0, abs=1.0)
+
+
+QUIET = {"noise_hu": 1e-4, "hardening": 0.0, "streak_hu": 0.0, "holder": False}
+
+
+def test_glare_brightens_brain_the_more_the_nearer_it_lies_to_bone():
+    image, r = disk(70.0, 35.0, shell_mm=8.0)
+    brain = (r < 60).float()[None]
+    plain, glared = (scan_slices(image, brain, 2.0, Scanner(glare=g, **QUIET), Draws(0))[0] for g in (0.0, 0.05))
+    gain = [float((glared - plain)[(r > a) & (r < a + 3)].mean()) for a in (20.0, 58.0, 62.0, 65.0)]
+    assert abs(gain[0]) <= 0.5
+    assert gain[0] < gain[1] < gain[2] < gain[3]
+    assert gain[3] > 5.0
+
+
+def test_slices_reach_into_their_neighbors_by_the_share_that_is_asked_for():
+    """A flat slice of 100 HU between two of 0 HU keeps 80, and each of its neighbors gets 10."""
+    image = torch.zeros(5, 64, 64)
+    image[2] = 100.0
+    got = scan_slices(image, torch.ones_like(image), 2.0, Scanner(tails=0.1, **QUIET), Draws(0))
+    assert [float(plane[20:44, 20:44].median()) for plane in got] == pytest.approx([0, 10, 80, 10, 0], abs=1.0)
