@@ -2,6 +2,7 @@
 
 python benchmarks/phantoms.py speed
 python benchmarks/phantoms.py compare ../shared/data/stats/bhsd_hemorrhage_characteristics.csv
+python benchmarks/phantoms.py rim ../shared/data/dicom/ge_head_tilted_variable_thickness
 """
 
 from __future__ import annotations
@@ -10,18 +11,26 @@ import json
 import resource
 import sys
 import time
+from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import torch
 import typer
+from monai.transforms import LoadImaged
+from scipy import ndimage
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from hemorrhage.geometry import voxel_sizes_mm
 from hemorrhage.phantom import SlicePhantoms, TemplatePhantoms, make_case
+from hemorrhage.phantom.recipe import Recipe
+from hemorrhage.reader import HeadCTReader
 from hemorrhage.subtypes import BY_NAME
+from hemorrhage.transforms.acquired_slices import AcquiredSlicesd
+from hemorrhage.transforms.brain_mask import BrainMaskd
 
 app = typer.Typer(add_completion=False)
 
@@ -85,6 +94,55 @@ def compare(stats: Path, cases: int = 120, seed: int = 50_000) -> None:
                 cells.append(" / ".join(form.format(q) for q in np.quantile(sample[:, column], [0.25, 0.5, 0.75])))
             cells.append(f"{ks_2samp(ours[:, column], theirs[:, column]).pvalue:.3f}")
         print("| " + " | ".join(cells) + " |")
+
+
+DEPTHS_MM = (1.5, 2.5, 3.5, 5.0, 7.0, 10.0, 15.0, 25.0)  # of brain below bone, in its slice
+SECTIONS_CM2 = (150.0, 100.0, 60.0, 30.0)  # least brain of a slice, from the widest to those under the vertex
+BONE_HU = 150.0
+
+
+def _rim(hu: np.ndarray, brain: np.ndarray, sizes: np.ndarray) -> dict[float, np.ndarray]:
+    """Median HU by depth below bone, for each class of slices of the upper half of a scan (I, J, K); NaN where none."""
+    area = brain.sum((0, 1)) * sizes[0] * sizes[1] / 100
+    found: dict[float, list[np.ndarray]] = {}
+    for k in range(int(area.argmax()), hu.shape[2]):
+        least = next((a for a in SECTIONS_CM2 if area[k] >= a), None)
+        if least is None:
+            continue
+        depth = ndimage.distance_transform_edt(hu[..., k] < BONE_HU, sampling=sizes[:2])
+        rings = [brain[..., k] & (depth >= a) & (depth < b) for a, b in pairwise(DEPTHS_MM)]
+        row = [np.median(hu[..., k][r]) if r.sum() > 30 else np.nan for r in rings]
+        found.setdefault(least, []).append(np.array(row))
+    return {least: np.nanmedian(rows, axis=0) for least, rows in found.items()}
+
+
+@app.command()
+def rim(
+    scan: Path,
+    slice_mm: float | None = None,
+    heads: int = 12,
+    seed: int = 9_700_000,
+    without: list[str] | None = None,
+) -> None:
+    """How bright brain is below bone, in a real scan without blood and in phantoms with slices as thick as its own."""
+    load = LoadImaged("image", reader=HeadCTReader(blend=False), image_only=True, ensure_channel_first=True)
+    item = BrainMaskd("image")(AcquiredSlicesd("image")(load({"image": scan})))
+    sizes = voxel_sizes_mm(item["image"].affine.numpy())
+    real = _rim(item["image"][0].numpy(), item["brain"][0].numpy() > 0, sizes)
+    sizes[2] = slice_mm or sizes[2]  # of an unequal series the median
+    recipe = Recipe().without(*(without or []))
+    made = []
+    for n in tqdm(range(heads)):
+        case = make_case(seed + n, spacing_mm=sizes, subtypes=(), tilt_degrees=18.0, recipe=recipe)
+        made.append(_rim(case.hu.numpy(), case.brain.numpy() > 0, sizes))
+    print("| brain in a slice | head | " + " | ".join(f"{a:g}-{b:g} mm" for a, b in pairwise(DEPTHS_MM)) + " |")
+    print("| --- " * (len(DEPTHS_MM) + 1) + "|")
+    for least in SECTIONS_CM2:
+        name = f"over {least:.0f} cm²"
+        print(f"| {name} | real | " + " | ".join(f"{v:.0f}" for v in real.get(least, [])) + " |")
+        rows = np.stack([m[least] for m in made if least in m])
+        spread = np.nanquantile(rows, [0.1, 0.5, 0.9], axis=0).T
+        print("| | phantoms | " + " | ".join(f"{mid:.0f} ({low:.0f}-{high:.0f})" for low, mid, high in spread) + " |")
 
 
 if __name__ == "__main__":
