@@ -31,8 +31,8 @@ class Recipe:
         metal: share of heads with a piece of metal.
         edema: share of heads with swollen white matter without blood, its cortex spared.
         veins: factor on the contrast of the deep veins and of the tentorium's free edge.
-        faint_blood: 1 draws densities from the whole table, 0 keeps blood at least 15 HU above gray matter; more than 1
-            draws the table's lower end more often than it occurs.
+        faint_blood: 1 draws densities from the whole table, 0 keeps blood at least 15 HU above gray matter, and between
+            them that share less; more than 1 draws the table's lower end more often than it occurs.
     """
 
     beam_hardening: float = 1.0
