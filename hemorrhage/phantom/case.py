@@ -19,7 +19,7 @@ from hemorrhage.phantom.extra_axial import add_collection
 from hemorrhage.phantom.head import Head, draw_head
 from hemorrhage.phantom.recipe import Recipe
 from hemorrhage.phantom.scanner import Scanner, draw_scanner, scan_slices
-from hemorrhage.phantom.slices import Slices, draw_slices, grid_affine
+from hemorrhage.phantom.slices import WHITE_HU, Slices, draw_slices, grid_affine
 from hemorrhage.phantom.space import NoRoomError
 from hemorrhage.phantom.statistics import draw_subtypes
 from hemorrhage.subtypes import BY_NAME
@@ -186,9 +186,9 @@ def _rotation(pitch: float, roll: float, yaw: float) -> np.ndarray:
 
 def scan(slices: Slices, scanner: Scanner, r: Draws, **truth: Any) -> Case:
     """Scan drawn slices; ``truth`` is kept in the case's truth."""
-    affine, label = slices.affine, slices.label
+    affine, label = slices.affine, slices.label.clone()
     pixel_mm = float(np.linalg.norm(affine[:3, 0]))
-    hu = scan_slices(slices.hu, slices.brain, pixel_mm, scanner, r, partial(_as_dense_as_wanted, slices))
+    hu = scan_slices(slices.hu, slices.brain, pixel_mm, scanner, r, partial(_as_dense_as_wanted, slices, label))
     subtypes = {}
     for subtype, wanted in slices.record.items():
         inside = label == BY_NAME[subtype].index
@@ -216,20 +216,24 @@ def scan(slices: Slices, scanner: Scanner, r: Draws, **truth: Any) -> Case:
 
 
 def _as_dense_as_wanted(
-    slices: Slices, hu: torch.Tensor, kernel: Callable[[torch.Tensor], torch.Tensor]
+    slices: Slices, label: torch.Tensor, hu: torch.Tensor, kernel: Callable[[torch.Tensor], torch.Tensor]
 ) -> torch.Tensor:
     """``hu`` (K, I, J) with each bleed so dense that the median of its labeled voxels is the wanted HU.
 
     What surrounds a thin bleed and how the scanner blurs and hardens there decides what a reader measures; the tables
-    are of measured blood.
+    are of measured blood. Where this scanner has turned brain white, ``label`` is emptied: no reader sees blood there.
     """
-    for bleed, blood in zip(slices.head.bleeds, slices.blood, strict=True):
-        share = kernel(blood)  # of the whole stack, because slices reach into their neighbors
+    shares = [kernel(blood) for blood in slices.blood]  # of the whole stack: slices reach into their neighbors
+    gray = slices.head.numbers["gray"]
+    for bleed, share in zip(slices.head.bleeds, shares, strict=True):
         seen = share.flatten(1).amax(1) > SEEN_SHARE
-        inside = (slices.label == bleed.index)[seen]
+        own, share = label[seen], share[seen]
+        without = hu[seen] - (bleed.density_hu - gray) * share
+        own[(own == bleed.index) & (without > WHITE_HU)] = 0
+        label[seen] = own
+        inside = own == bleed.index
         if not inside.any():
             continue
-        share = share[seen]
         missing = float(((bleed.density_hu - hu[seen][inside]) / share[inside].clamp(min=0.2)).median())
         hu[seen] += min(DENSEST_HU - bleed.density_hu, max(-FAINTER_HU, missing)) * share
     return hu

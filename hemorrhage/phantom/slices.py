@@ -15,7 +15,7 @@ from hemorrhage.geometry import voxel_volume_ml
 from hemorrhage.phantom.head import Head
 from hemorrhage.phantom.render import draw_planes
 
-__all__ = ["Slices", "draw_slices", "grid_affine"]
+__all__ = ["WHITE_HU", "Slices", "draw_slices", "grid_affine"]
 
 # Points of planes drawn at a time: more would only cost memory.
 CHUNK_POINTS = 3_000_000

@@ -141,3 +141,14 @@ def test_bad_requests_are_refused_by_name():
         make_case(0, subtypes=["IPH", "IVH"], volume_ml=3.0)
     with pytest.raises(ScanError, match="E_NO_ROOM"):
         make_case(0, subtypes=["IPH"], volume_ml=5000.0, spacing_mm=(4, 4, 8), shape=(40, 40, 10))
+
+
+def test_no_voxel_that_the_scanner_turned_white_is_labeled():
+    """Readers mark next to none above 90 HU, and the truth counts what is left."""
+    glaring = Scanner(noise_hu=1.0, hardening=2.8, glare=0.08, glare_mm=10.0, tails=0.05)
+    case = make_case(3, subtypes=["SDH"], volume_ml=15.0, spacing_mm=(1.5, 1.5, 5.0), scanner=glaring)
+    inside = case.label > 0
+    assert float((case.hu[inside] > 100).float().mean()) < 0.05
+    truth = case.truth["subtypes"]["SDH"]
+    assert truth["ml"] == pytest.approx(float(inside.sum()) * 1.5 * 1.5 * 5.0 / 1000)
+    assert 0 < truth["ml"] < truth["wanted_ml"]
