@@ -78,7 +78,20 @@ def read_weights(path: Path, map_location: Any = "cpu") -> tuple[dict[str, torch
             content = content[key]
     if not isinstance(content, dict) or not all(isinstance(t, torch.Tensor) for t in content.values()):
         raise ScanError("E_CHECKPOINT", path, "it holds no weights by name", "Use a checkpoint that training wrote.")
+    broken = _not_finite(content)
+    if broken:
+        raise ScanError(
+            "E_CHECKPOINT",
+            path,
+            f"{broken} holds values that are no finite numbers",
+            "Train again from weights that are whole, or convert these without overflow.",
+        )
     return content, found
+
+
+def _not_finite(content: dict[str, torch.Tensor]) -> str | None:
+    """Name of the first tensor with an infinite value or none at all, None where there is no such."""
+    return next((n for n, t in content.items() if t.is_floating_point() and not bool(t.isfinite().all())), None)
 
 
 def load_weights(network: torch.nn.Module, path: Path, map_location: Any = "cpu") -> str:
@@ -112,14 +125,23 @@ def load_weights(network: torch.nn.Module, path: Path, map_location: Any = "cpu"
 def publish_weights(content: dict[str, torch.Tensor], path: Path) -> str:
     """Write weights in half precision, with a file of their hash beside them that readers check.
 
+    A tensor with values that half precision cannot hold (beyond 65504; the variances of a batch normalization get there)
+    keeps its own precision: one infinite number silences a channel, and the network still answers.
+
     Args:
         content: a state dictionary; the same one always gives the same file.
         path: where it is written; its folder is made.
 
     Returns:
         the file's SHA-256.
+
+    Raises:
+        ValueError: a tensor holds values that are no finite numbers.
     """
-    half = {name: t.half() if t.is_floating_point() else t for name, t in content.items()}
+    broken = _not_finite(content)
+    if broken:
+        raise ValueError(f"{broken} holds values that are no finite numbers: such weights are not published")
+    half = {name: _halved(t) if t.is_floating_point() else t for name, t in content.items()}
     buffer = io.BytesIO()  # torch.save would put the name of a temporary file into the file
     torch.save(half, buffer)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -127,3 +149,8 @@ def publish_weights(content: dict[str, torch.Tensor], path: Path) -> str:
     found = sha256_of(path)
     write_atomically(path.with_name(path.name + ".sha256"), lambda part: part.write_text(f"{found}  {path.name}\n"))
     return found
+
+
+def _halved(tensor: torch.Tensor) -> torch.Tensor:
+    half = tensor.half()
+    return half if bool(half.isfinite().all()) else tensor

@@ -71,3 +71,22 @@ def test_published_weights_are_the_same_file_each_time_and_are_checked(tmp_path)
     (tmp_path / "a/model.pt").write_bytes((tmp_path / "a/model.pt").read_bytes() + b" ")
     with pytest.raises(ScanError, match="E_WEIGHTS"):
         read_weights(tmp_path / "a/model.pt")
+
+
+def test_what_half_precision_cannot_hold_is_published_whole(tmp_path):
+    """A variance of 100,000 is infinite in half precision, and its channel silent without a word."""
+    content = {"w": torch.ones(3), "running_var": torch.tensor([1.0, 1e5])}
+    publish_weights(content, tmp_path / "model.pt")
+    kept, _ = read_weights(tmp_path / "model.pt")
+    assert kept["w"].dtype == torch.float16
+    assert torch.equal(kept["running_var"], content["running_var"])
+
+
+def test_numbers_that_are_not_finite_are_neither_published_nor_read(tmp_path):
+    broken = {"w": torch.tensor([1.0, float("inf")])}
+    with pytest.raises(ValueError, match="w holds"):
+        publish_weights(broken, tmp_path / "model.pt")
+    assert not (tmp_path / "model.pt").exists()
+    torch.save(broken, tmp_path / "other.pt")
+    with pytest.raises(ScanError, match=r"E_CHECKPOINT.*w holds values that are no finite"):
+        read_weights(tmp_path / "other.pt")
