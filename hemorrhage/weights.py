@@ -125,8 +125,8 @@ def load_weights(network: torch.nn.Module, path: Path, map_location: Any = "cpu"
 def publish_weights(content: dict[str, torch.Tensor], path: Path) -> str:
     """Write weights in half precision, with a file of their hash beside them that readers check.
 
-    A tensor with values that half precision cannot hold (beyond 65504; the variances of a batch normalization get there)
-    keeps its own precision: one infinite number silences a channel, and the network still answers.
+    A tensor with values that half precision cannot hold (beyond 65504; variances of a batch normalization get there)
+    keeps its own precision: an infinite number silences a channel, and the network still answers.
 
     Args:
         content: a state dictionary; the same one always gives the same file.
