@@ -64,7 +64,8 @@ def elsewhere(tmp_path, monkeypatch):
 def test_every_config_is_run_here():
     shipped = {p.stem for p in (ROOT / "configs").glob("*.yaml") if not p.stem.startswith("patchfcn")}
     elsewhere = {"slice_unet"}  # goes PatchFCN's way and is run with its overlays
-    assert shipped - elsewhere == {"inference", "train", "evaluate", "multi_gpu_train", "averaged", *SYSTEMS}
+    programs = {"inference", "train", "evaluate", "multi_gpu_train"}
+    assert shipped - elsewhere == {*programs, "averaged", "phantom_scans", *SYSTEMS}
 
 
 @pytest.mark.parametrize(("name", "kind"), [("inference", "infer"), ("train", "train")])
@@ -370,6 +371,16 @@ def test_configs_parse_without_the_runner():
     parser = ConfigParser()
     parser.read_config(str(ROOT / "configs/inference.yaml"))
     assert parser.get_parsed_content("bundle_root") == "."
+
+
+def test_phantoms_come_as_scans_and_are_made_once(elsewhere):
+    few = {**SMALL, "cases_per_epoch": 2, "batch_size": 1, "max_epochs": 1, "kept_phantoms": 1}
+    arguments = {**few, "validate#phantoms#length": 1, "output_dir": "run"}
+    run_bundle(config_file=config("train", "phantom_scans"), **arguments)
+    kept = {p: p.stat().st_mtime_ns for p in (elsewhere / "run/cache").iterdir()}
+    assert len(kept) == 2  # one to train on, one to validate
+    run_bundle(config_file=config("train", "phantom_scans"), resume=True, **{**arguments, "max_epochs": 2})
+    assert {p: p.stat().st_mtime_ns for p in (elsewhere / "run/cache").iterdir()} == kept
 
 
 def test_averaged_weights_are_validated_kept_and_resumed(elsewhere):
