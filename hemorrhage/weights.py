@@ -15,6 +15,8 @@ from hemorrhage.files import sha256_of, write_atomically
 
 __all__ = ["check_weights", "load_weights", "publish_weights", "read_weights"]
 
+RUNNING = ("running_mean", "running_var")  # of normalization layers
+
 
 def check_weights(path: Path) -> str:
     """Make sure that ``path`` can be used as weights.
@@ -78,20 +80,7 @@ def read_weights(path: Path, map_location: Any = "cpu") -> tuple[dict[str, torch
             content = content[key]
     if not isinstance(content, dict) or not all(isinstance(t, torch.Tensor) for t in content.values()):
         raise ScanError("E_CHECKPOINT", path, "it holds no weights by name", "Use a checkpoint that training wrote.")
-    broken = _not_finite(content)
-    if broken:
-        raise ScanError(
-            "E_CHECKPOINT",
-            path,
-            f"{broken} holds values that are no finite numbers",
-            "Train again from weights that are whole, or convert these without overflow.",
-        )
     return content, found
-
-
-def _not_finite(content: dict[str, torch.Tensor]) -> str | None:
-    """Name of the first tensor with an infinite value or none at all, None where there is no such."""
-    return next((n for n, t in content.items() if t.is_floating_point() and not bool(t.isfinite().all())), None)
 
 
 def load_weights(network: torch.nn.Module, path: Path, map_location: Any = "cpu") -> str:
@@ -106,9 +95,20 @@ def load_weights(network: torch.nn.Module, path: Path, map_location: Any = "cpu"
         the file's SHA-256.
 
     Raises:
-        ScanError: as :func:`read_weights`; E_CHECKPOINT also if the weights do not fit the network.
+        ScanError: as :func:`read_weights`; E_CHECKPOINT also if the weights do not fit the network, or hold values that
+            are no finite numbers where a network multiplies by them.
     """
     content, found = read_weights(path, map_location)
+    # Buffers of other kinds may hold infinities on purpose: the leaves of a forest do.
+    factors = {name for name, _ in network.named_parameters()}
+    broken = _not_finite({n: t for n, t in content.items() if n in factors or n.endswith(RUNNING)})
+    if broken:
+        raise ScanError(
+            "E_CHECKPOINT",
+            path,
+            f"{broken} holds values that are no finite numbers",
+            "Train again from weights that are whole, or convert these without overflow.",
+        )
     try:
         network.load_state_dict(content)
     except (RuntimeError, TypeError, AttributeError) as error:
@@ -154,3 +154,8 @@ def publish_weights(content: dict[str, torch.Tensor], path: Path) -> str:
 def _halved(tensor: torch.Tensor) -> torch.Tensor:
     half = tensor.half()
     return half if bool(half.isfinite().all()) else tensor
+
+
+def _not_finite(content: dict[str, torch.Tensor]) -> str | None:
+    """Name of the first tensor with an infinite value or none at all, None where there is no such."""
+    return next((n for n, t in content.items() if t.is_floating_point() and not bool(t.isfinite().all())), None)

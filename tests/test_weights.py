@@ -82,11 +82,14 @@ def test_what_half_precision_cannot_hold_is_published_whole(tmp_path):
     assert torch.equal(kept["running_var"], content["running_var"])
 
 
-def test_numbers_that_are_not_finite_are_neither_published_nor_read(tmp_path):
-    broken = {"w": torch.tensor([1.0, float("inf")])}
-    with pytest.raises(ValueError, match="w holds"):
+@pytest.mark.parametrize("name", ["weight", "running_var"])
+def test_numbers_that_are_not_finite_are_neither_published_nor_loaded(tmp_path, name):
+    net = torch.nn.BatchNorm1d(2)
+    broken = net.state_dict()
+    broken[name] = torch.tensor([1.0, float("inf")])
+    with pytest.raises(ValueError, match=f"{name} holds"):
         publish_weights(broken, tmp_path / "model.pt")
     assert not (tmp_path / "model.pt").exists()
     torch.save(broken, tmp_path / "other.pt")
-    with pytest.raises(ScanError, match=r"E_CHECKPOINT.*w holds values that are no finite"):
-        read_weights(tmp_path / "other.pt")
+    with pytest.raises(ScanError, match=f"E_CHECKPOINT.*{name} holds values that are no finite"):
+        load_weights(net, tmp_path / "other.pt")
