@@ -10,7 +10,6 @@ of hemorrhage), and ``calibration.png`` and ``thresholds.csv`` into RESULTS.
 from __future__ import annotations
 
 import json
-import math
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +18,6 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import typer
-from skimage.morphology import remove_small_objects
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -27,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from hemorrhage.errors import ScanError
 from hemorrhage.files import sha256_of, write_atomically
 from hemorrhage.geometry import voxel_volume_ml
+from hemorrhage.marks import marks_at, seed_of
 from hemorrhage.metrics.calibration import cross_fitted, expected_calibration_error, fit_curve, reliability
 from hemorrhage.metrics.intervals import bootstrap_interval
 from hemorrhage.report.calibrated_score import CALIBRATION
@@ -45,7 +44,7 @@ def truth_of(name: str, masks: Path) -> Path:
 
 
 def read_scan(folder: Path, masks: Path, sha256: str, smallest_mm3: float) -> tuple[dict[str, Any], list[dict]]:
-    """A scan's label and score, and its overlap with the truth at each threshold."""
+    """A scan's label and score, and its overlap with the truth at each threshold, with the seeds of its run."""
     record = read_findings(folder)
     assert record is not None
     if record["weights"]["sha256"] != sha256:
@@ -58,10 +57,9 @@ def read_scan(folder: Path, masks: Path, sha256: str, smallest_mm3: float) -> tu
         )
     p, true = np.asarray(image.dataobj, dtype=np.float32), np.asarray(mask.dataobj) > 0
     one_ml = voxel_volume_ml(image.affine)
-    least = max(1, math.ceil(smallest_mm3 / 1000 / one_ml))
     rows = []
     for t in THRESHOLDS:
-        found = remove_small_objects(p >= t, max_size=least - 1, connectivity=3) if least > 1 else p >= t
+        found = marks_at(p, t, 1000 * one_ml, smallest_mm3, seed_of(record))
         total = np.count_nonzero(found) + np.count_nonzero(true)
         rows.append({
             "name": folder.name, "threshold": t, "true_ml": np.count_nonzero(true) * one_ml,

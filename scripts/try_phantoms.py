@@ -12,7 +12,6 @@ that was stopped goes on.
 from __future__ import annotations
 
 import json
-import math
 import subprocess
 import sys
 from functools import partial
@@ -24,13 +23,14 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import typer
-from skimage.morphology import remove_small_objects
 from train_reference import training_configs
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hemorrhage.files import write_atomically
+from hemorrhage.marks import marks_at, seed_of
 from hemorrhage.phantom.recipe import Recipe
+from hemorrhage.runs import read_findings
 from hemorrhage.systems import bundle_command, configs_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -82,14 +82,16 @@ def read_slices(data: Path, out: Path, weights: Path) -> dict[str, list[tuple[st
     return found
 
 
-def marks(probability: np.ndarray, threshold: float, voxel_mm3: float) -> np.ndarray:
-    """What the bundle would mark at ``threshold``: (I, J, K) bool."""
-    largest = math.ceil(SMALLEST_MM3 / voxel_mm3) - 1  # in voxels, of what is dropped
-    return remove_small_objects(probability >= threshold, max_size=max(0, largest), connectivity=3)
+def marks(image: Any, probability: np.ndarray, threshold: float, seed: float | None) -> tuple[np.ndarray, float]:
+    """What the bundle would mark on a scan, (I, J, K) bool, and mm2 of a pixel."""
+    sizes = [float(z) for z in image.header.get_zooms()[:3]]
+    return marks_at(probability, threshold, float(np.prod(sizes)), SMALLEST_MM3, seed), sizes[0] * sizes[1]
 
 
-def measure(data: Path, scans: dict[str, list[tuple[str, Any, np.ndarray]]], threshold: float) -> dict[str, Any]:
-    """A row of figures at one threshold.
+def measure(
+    data: Path, scans: dict[str, list[tuple[str, Any, np.ndarray]]], threshold: float, seed: float | None = None
+) -> dict[str, Any]:
+    """A row of figures at one threshold, ``seed`` as in :func:`hemorrhage.marks.marks_at`.
 
     Returns:
         "slice_mean_dice" and "pooled_dice" over the slices with masks; "clean" and "found" of how many slices; and the
@@ -100,22 +102,21 @@ def measure(data: Path, scans: dict[str, list[tuple[str, Any, np.ndarray]]], thr
     for name, image, probability in scans["ct_ich_v100"]:
         drawn: Any = nib.load(data / "ct_ich_v100" / f"{name}_mask.nii.gz")
         true = np.asarray(drawn.dataobj) > 0
-        found = marks(probability, threshold, float(np.prod(image.header.get_zooms()[:3])))
+        found, _ = marks(image, probability, threshold, seed)
         for k in range(true.shape[2]):
             overlap, area = 2 * int((found & true)[..., k].sum()), int(found[..., k].sum() + true[..., k].sum())
             dice.append(overlap / max(1, area))
             both, either = both + overlap, either + area
     false_mm2 = []
     for _, image, probability in scans["cpaisd_no_blood"]:
-        sizes = [float(z) for z in image.header.get_zooms()[:3]]
-        false_mm2.append(marks(probability, threshold, float(np.prod(sizes))).sum() * sizes[0] * sizes[1])
+        found, pixel_mm2 = marks(image, probability, threshold, seed)
+        false_mm2.append(found.sum() * pixel_mm2)
     hits = []
     for _, image, probability in scans["phe_sich_blood"]:
-        sizes = [float(z) for z in image.header.get_zooms()[:3]]
-        found = marks(probability, threshold, float(np.prod(sizes)))
+        found, pixel_mm2 = marks(image, probability, threshold, seed)
         hu = np.asarray(image.dataobj, dtype=np.float32)
         dense = found & (hu > DENSE_HU[0]) & (hu < DENSE_HU[1])
-        enough = dense.sum() * sizes[0] * sizes[1] > FOUND_MM2
+        enough = dense.sum() * pixel_mm2 > FOUND_MM2
         hits.append(bool(enough and dense.sum() > FOUND_SHARE * found.sum()))
     return {
         "threshold": threshold,
@@ -128,7 +129,9 @@ def measure(data: Path, scans: dict[str, list[tuple[str, Any, np.ndarray]]], thr
     }
 
 
-def draw(data: Path, scans: dict[str, list[tuple[str, Any, np.ndarray]]], threshold: float, path: Path) -> None:
+def draw(
+    data: Path, scans: dict[str, list[tuple[str, Any, np.ndarray]]], threshold: float, path: Path, seed: float | None
+) -> None:
     """A picture of all slices: marks in red, masks in green."""
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
@@ -137,7 +140,7 @@ def draw(data: Path, scans: dict[str, list[tuple[str, Any, np.ndarray]]], thresh
     for folder in FOLDERS:
         for name, image, probability in scans[folder]:
             hu = np.asarray(image.dataobj, dtype=np.float32)
-            found = marks(probability, threshold, float(np.prod(image.header.get_zooms()[:3])))
+            found, _ = marks(image, probability, threshold, seed)
             mask = data / folder / f"{name}_mask.nii.gz"
             drawn: Any = nib.load(mask) if mask.exists() else None
             true = np.zeros(hu.shape, bool) if drawn is None else np.asarray(drawn.dataobj) > 0
@@ -163,9 +166,13 @@ def draw(data: Path, scans: dict[str, list[tuple[str, Any, np.ndarray]]], thresh
 def _judge(data: Path, out: Path, weights: Path, thresholds: str) -> pd.DataFrame:
     scans = read_slices(data, out, weights)
     cuts = [float(t) for t in thresholds.split(",")]
-    table = pd.DataFrame([measure(data, scans, t) for t in cuts])
+    # Bleeds must be as sure as the configs ask, at whatever threshold they are cut.
+    findings = read_findings(out / FOLDERS[0] / "results" / scans[FOLDERS[0]][0][0])
+    assert findings is not None
+    seed = seed_of(findings)
+    table = pd.DataFrame([measure(data, scans, t, seed) for t in cuts])
     table.to_csv(out / "real_slices.csv", index=False)
-    draw(data, scans, cuts[0], out / "real_slices.png")
+    draw(data, scans, cuts[0], out / "real_slices.png", seed)
     typer.echo(table.drop(columns=["dice", "false_mm2"]).to_string(index=False))
     typer.echo(f"{out / 'real_slices.csv'}, {out / 'real_slices.png'}")
     return table

@@ -51,10 +51,10 @@ def test_slices_are_scored_as_on_paper(tmp_path):
 
 
 def test_what_the_bundle_would_drop_is_no_mark():
-    assert try_phantoms.marks(slab(3, count=1), 0.5, voxel_mm3=5.0).sum() == 0  # 45 mm3
-    assert try_phantoms.marks(slab(4, count=1), 0.5, voxel_mm3=5.0).sum() == 16
-    assert try_phantoms.marks(slab(7, count=1), 0.5, voxel_mm3=1.01).sum() == 0  # 49.5 mm3
-    assert try_phantoms.marks(slab(7, count=1), 0.5, voxel_mm3=50 / 49).sum() == 49  # 50 mm3 are kept
+    one = image(np.zeros((40, 40, 1)))  # voxels of 5 mm3
+    assert try_phantoms.marks(one, slab(3, count=1), 0.5, None)[0].sum() == 0  # 45 mm3
+    assert try_phantoms.marks(one, slab(4, count=1), 0.5, None)[0].sum() == 16
+    assert try_phantoms.marks(one, slab(4, count=1), 0.5, 0.61)[0].sum() == 0  # nowhere so sure
 
 
 def rows(**dice):
