@@ -23,6 +23,7 @@ from hemorrhage.errors import ScanError
 from hemorrhage.phantom import Case, SlicePhantoms, make_case
 from hemorrhage.phantom.draws import Draws
 from hemorrhage.phantom.recipe import Recipe
+from hemorrhage.phantom.statistics import draw_wanted
 from hemorrhage.transforms.brain_mask import BrainMaskd
 
 __all__ = ["PhantomScand", "PhantomScans", "PhantomSlabd", "phantom_slabs"]
@@ -154,12 +155,7 @@ class _Scan:
     def case(self) -> Case:
         # A stream of its own, so that how a head is scanned does not change the head.
         r = Draws(self.seed).spawn()
-        subtypes: Sequence[str] | None = self.subtypes
-        volumes = None
-        if subtypes and not r.chance(self.positive_fraction):
-            subtypes = ()
-        elif subtypes and self.volume_ml:
-            volumes = {name: r.uniform(*self.volume_ml) for name in subtypes}
+        subtypes, volumes = draw_wanted(r, self.subtypes, self.volume_ml, self.positive_fraction)
         pixel = r.uniform(*self.pixel_mm)
         return make_case(
             self.seed,

@@ -17,7 +17,7 @@ from hemorrhage.phantom.head import Head, grid_points
 from hemorrhage.phantom.recipe import Recipe
 from hemorrhage.phantom.scanner import Scanner, draw_scanner
 from hemorrhage.phantom.slices import draw_slices, grid_affine
-from hemorrhage.phantom.statistics import draw_subtypes
+from hemorrhage.phantom.statistics import draw_subtypes, draw_wanted
 from hemorrhage.subtypes import BY_NAME
 
 __all__ = ["SlicePhantoms", "TemplatePhantoms"]
@@ -100,12 +100,8 @@ class TemplatePhantoms(Dataset):
         seed = self.seed + (index // 2 if self.paired else index)
         with torch.no_grad():
             r = Draws(seed, self.device)
-            wanted, volumes = self.subtypes, None
             share = 1.0 if self.paired else self.positive_fraction
-            if wanted and not r.chance(share):
-                wanted = ()
-            elif wanted and self.volume_ml:
-                volumes = {subtype: r.uniform(*self.volume_ml) for subtype in wanted}
+            wanted, volumes = draw_wanted(r, self.subtypes, self.volume_ml, share)
             head, retries = draw_patient(r, wanted, volumes, positive_fraction=share, recipe=self.recipe)
             if self.paired and index % 2:
                 head = head.bare or head

@@ -7,6 +7,7 @@ MICCAI 2023): volume a scan and subtype, volume-weighted mean HU of it, and whic
 from __future__ import annotations
 
 import bisect
+from collections.abc import Sequence
 
 from hemorrhage.phantom.draws import Draws
 
@@ -19,6 +20,7 @@ __all__ = [
     "draw_density",
     "draw_subtypes",
     "draw_volume",
+    "draw_wanted",
 ]
 
 LEVELS = (0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98)
@@ -109,3 +111,24 @@ def draw_density(subtype: str, volume_ml: float, r: Draws, faint: float = 1.0) -
         faint: 1 draws from the whole table evenly; above 1 the lower quantiles come more often, as u ** ``faint``.
     """
     return r.quantile(DENSITY_HU[subtype][bisect.bisect(TERCILE_ML[subtype], volume_ml)], LEVELS, faint)
+
+
+def draw_wanted(
+    r: Draws, subtypes: Sequence[str] | None, volume_ml: tuple[float, float] | None, positive_fraction: float
+) -> tuple[Sequence[str] | None, dict[str, float] | None]:
+    """What a head is asked to hold, where a user has said which subtypes.
+
+    Args:
+        r: stream; nothing is drawn from it without ``subtypes``.
+        subtypes: short names to put into each head with blood; None for as they occur.
+        volume_ml: least and largest volume of each, uniform; None for as they occur.
+        positive_fraction: share of heads with blood.
+
+    Returns:
+        subtypes, none of them for a head without blood, and their volumes in mL; None for what is left to chance.
+    """
+    if not subtypes:
+        return subtypes, None
+    if not r.chance(positive_fraction):
+        return (), None
+    return subtypes, {name: r.uniform(*volume_ml) for name in subtypes} if volume_ml else None
