@@ -55,7 +55,7 @@ def main() -> None:
         work, reference, answers = counter.get_total_flops(), 0.0, {}
         for dtype in (torch.float32, torch.bfloat16):
             layout = torch.channels_last_3d if dtype == torch.bfloat16 else torch.contiguous_format
-            network = network.to(memory_format=layout)
+            network = network.to(memory_format=layout)  # type: ignore[call-overload]
             scan = image.to(memory_format=layout)
 
             def forward(network=network, scan=scan, dtype=dtype) -> torch.Tensor:

@@ -15,7 +15,9 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -97,6 +99,7 @@ def train(out: Path, name: str, steps: int) -> None:
         ]  # fmt: skip
     if (out / name / f"{stages[-1]['name']}.pt").exists():  # written at the end of the last stage
         return
+    settings: dict[str, Any] = {**TRAINING, "train#dataset#cache_dir": str(out / "cache")}
     run_bundle(
         config_file=configs("train", "patchfcn", "patchfcn_train", *overlays),
         output_dir=str(out / name),
@@ -106,7 +109,7 @@ def train(out: Path, name: str, steps: int) -> None:
         crops_per_slice=crops,
         cases_per_epoch=steps // 4 * slices,
         datalist=str(out / "datalist.json"),
-        **{**TRAINING, "train#dataset#cache_dir": str(out / "cache")},
+        **settings,
     )
 
 
@@ -120,17 +123,13 @@ def load(out: Path, training: str, weights: str) -> torch.nn.Module:
     return network.eval()
 
 
-def prepared(path: Path) -> dict:
-    """A scan as the networks get it."""
-    if prepared.transform is None:
-        parser = ConfigParser()
-        parser.read_config(configs("inference", "patchfcn", "patchfcn_small"))
-        parser.update({**SMALL, "bundle_root": str(ROOT)})
-        prepared.transform = parser.get_parsed_content("preprocessing")
-    return prepared.transform({"image": str(path)})
-
-
-prepared.transform = None
+@cache
+def preparation() -> Any:
+    """What every scan goes through before the networks."""
+    parser = ConfigParser()
+    parser.read_config(configs("inference", "patchfcn", "patchfcn_small"))
+    parser.update({**SMALL, "bundle_root": str(ROOT)})
+    return parser.get_parsed_content("preprocessing")
 
 
 def score_scans(out: Path, count: int) -> dict[str, list[dict]]:
@@ -147,8 +146,9 @@ def score_scans(out: Path, count: int) -> dict[str, list[dict]]:
 
 def score_scan(out: Path, n: int, networks: dict[str, torch.nn.Module]) -> dict[str, dict]:
     """Figures of one scan on its own grid, which has the networks' pixels."""
-    label = np.asarray(nib.load(out / f"scans/subtypes/{study_number(n)}.nii").dataobj)
-    item = prepared(out / f"scans/ct_scans/{study_number(n)}.nii")
+    labels: Any = nib.load(out / f"scans/subtypes/{study_number(n)}.nii")
+    label = np.asarray(labels.dataobj)
+    item = preparation()({"image": str(out / f"scans/ct_scans/{study_number(n)}.nii")})
     image, brain = item["image"], item["brain"][0].numpy() > 0
     if tuple(image.shape[1:]) != label.shape:
         raise ValueError(f"scan {n}: slices of {tuple(image.shape[1:])}, labels of {label.shape}")

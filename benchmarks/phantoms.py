@@ -14,6 +14,7 @@ import time
 from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -125,7 +126,8 @@ def rim(
     without: list[str] | None = None,
 ) -> None:
     """How bright brain is below bone, in a real scan without blood and in phantoms with slices as thick as its own."""
-    load = LoadImaged("image", reader=HeadCTReader(blend=False), image_only=True, ensure_channel_first=True)
+    reader: Any = HeadCTReader(blend=False)  # MONAI takes one as well as its name, and says otherwise
+    load = LoadImaged("image", reader=reader, image_only=True, ensure_channel_first=True)
     item = BrainMaskd("image")(AcquiredSlicesd("image")(load({"image": scan})))
     sizes = voxel_sizes_mm(item["image"].affine.numpy())
     real = _rim(item["image"][0].numpy(), item["brain"][0].numpy() > 0, sizes)
@@ -133,7 +135,7 @@ def rim(
     recipe = Recipe().without(*(without or []))
     made = []
     for n in tqdm(range(heads)):
-        case = make_case(seed + n, spacing_mm=sizes, subtypes=(), tilt_degrees=18.0, recipe=recipe)
+        case = make_case(seed + n, spacing_mm=sizes.tolist(), subtypes=(), tilt_degrees=18.0, recipe=recipe)
         made.append(_rim(case.hu.numpy(), case.brain.numpy() > 0, sizes))
     print("| brain in a slice | head | " + " | ".join(f"{a:g}-{b:g} mm" for a, b in pairwise(DEPTHS_MM)) + " |")
     print("| --- " * (len(DEPTHS_MM) + 1) + "|")
