@@ -10,6 +10,7 @@ of hemorrhage), and ``calibration.png`` and ``thresholds.csv`` into RESULTS.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +19,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import typer
+from scipy import ndimage
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -25,13 +27,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from hemorrhage.errors import ScanError
 from hemorrhage.files import sha256_of, write_atomically
 from hemorrhage.geometry import voxel_volume_ml
-from hemorrhage.marks import marks_at, seed_of
 from hemorrhage.metrics.calibration import cross_fitted, expected_calibration_error, fit_curve, reliability
 from hemorrhage.metrics.intervals import bootstrap_interval
 from hemorrhage.report.calibrated_score import CALIBRATION
 from hemorrhage.runs import read_findings
+from hemorrhage.transforms.sure_bleeds import TOUCHING
 
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+SEEDS = (0.5, 0.6, 0.7, 0.8, 0.9)  # and, for each threshold, none but itself
 FOLDS = 5
 
 
@@ -44,7 +47,7 @@ def truth_of(name: str, masks: Path) -> Path:
 
 
 def read_scan(folder: Path, masks: Path, sha256: str, smallest_mm3: float) -> tuple[dict[str, Any], list[dict]]:
-    """A scan's label and score, and its overlap with the truth at each threshold, with the seeds of its run."""
+    """A scan's label and score, and its overlap with the truth at each threshold and seed threshold."""
     record = read_findings(folder)
     assert record is not None
     if record["weights"]["sha256"] != sha256:
@@ -57,21 +60,27 @@ def read_scan(folder: Path, masks: Path, sha256: str, smallest_mm3: float) -> tu
         )
     p, true = np.asarray(image.dataobj, dtype=np.float32), np.asarray(mask.dataobj) > 0
     one_ml = voxel_volume_ml(image.affine)
+    least = math.ceil(smallest_mm3 / 1000 / one_ml)
+    blood = np.count_nonzero(true)
     rows = []
     for t in THRESHOLDS:
-        found = marks_at(p, t, 1000 * one_ml, smallest_mm3, seed_of(record))
-        total = np.count_nonzero(found) + np.count_nonzero(true)
-        rows.append({
-            "name": folder.name, "threshold": t, "true_ml": np.count_nonzero(true) * one_ml,
-            "found_ml": np.count_nonzero(found) * one_ml,
-            "dice": 2 * np.count_nonzero(found & true) / total if true.any() else np.nan,
-        })  # fmt: skip
+        # Whether a component stays depends on its size and its surest voxel alone: one labeling serves all seeds.
+        labels, count = ndimage.label(p >= t, TOUCHING)
+        sizes, hits = (np.bincount(labels.ravel(), w, count + 1)[1:] for w in (None, true.ravel()))
+        surest = ndimage.maximum(p, labels, np.arange(1, count + 1)) if count else np.zeros(0)
+        for seed in (t, *(s for s in SEEDS if s > t)):
+            kept = (sizes >= least) & (np.asarray(surest) >= seed)
+            found = sizes[kept].sum()
+            rows.append({
+                "name": folder.name, "threshold": t, "seed_threshold": seed, "true_ml": blood * one_ml,
+                "found_ml": found * one_ml, "dice": 2 * hits[kept].sum() / (found + blood) if blood else np.nan,
+            })  # fmt: skip
     score = float(record["findings"]["scan_score"])
     return {"name": folder.name, "blood": int(true.any()), "score": score}, rows
 
 
 def draw(path: Path, scans: pd.DataFrame, sweep: pd.DataFrame) -> None:
-    """Reliability before and after, and what each threshold does."""
+    """Reliability before and after, and what each threshold does, for several seed thresholds."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -88,11 +97,16 @@ def draw(path: Path, scans: pd.DataFrame, sweep: pd.DataFrame) -> None:
     left.set(xlabel="said", ylabel="share of scans with blood", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
     left.set_title(f"Scan score, {len(scans)} scans; larger marks hold more")
     left.legend(loc="upper left", frameon=False)
-    right.plot(sweep.index, sweep["dice"], "o-", color="tab:blue")
-    right.set(xlabel="threshold", ylabel="mean Dice of scans with blood", ylim=(0, 1))
     other = right.twinx()
-    other.plot(sweep.index, sweep["false_ml"], "s--", color="tab:red")
+    for n, seed in enumerate((None, *SEEDS[::2])):
+        own = sweep[sweep["seed_threshold"] == (sweep["threshold"] if seed is None else seed)]
+        shade, label = 0.35 + 0.2 * n, "itself" if seed is None else f"{seed:g}"
+        right.plot(own["threshold"], own["dice"], "o-", color=matplotlib.colormaps["Blues"](shade), label=label)
+        other.plot(own["threshold"], own["false_ml"], "s--", color=matplotlib.colormaps["Reds"](shade))
+    right.set(xlabel="threshold", ylim=(0, 1))
+    right.set_ylabel("mean Dice of scans with blood", color="tab:blue")
     other.set_ylabel("mean mL marked in scans without", color="tab:red")
+    right.legend(title="a bleed's surest\nvoxel reaches", frameon=False, loc="lower center")
     right.set_title("Threshold")
     write_atomically(path, lambda file: figure.savefig(file, dpi=110, format="png"))
     plt.close(figure)
@@ -137,15 +151,17 @@ def calibrate(results: Path, masks: Path, weights: Path, on: str, smallest_mm3: 
     scans["probability"] = cross_fitted(scans["blood"], scans["score"], FOLDS)
     rows = pd.DataFrame([row for _, rows in read for row in rows])
     blood = rows["true_ml"] > 0
-    sweep = pd.DataFrame({
-        "dice": rows[blood].groupby("threshold")["dice"].mean(),
-        "false_ml": rows[~blood].groupby("threshold")["found_ml"].mean(),
-    })  # fmt: skip
+    rows["bias_ml"] = rows["found_ml"] - rows["true_ml"]
+    cuts = ["threshold", "seed_threshold"]
+    sweep = rows[blood].groupby(cuts)[["dice", "bias_ml"]].mean()
+    sweep["false_ml"] = rows[~blood].groupby(cuts)["found_ml"].mean()
+    sweep = sweep.reset_index()
+    best = sweep.loc[sweep["dice"].idxmax()]
     curve = fit_curve(scans["blood"], scans["score"])
     record: dict[str, Any] = {
         "calibrated_on": f"{len(scans)} scans, {counts[1]} with blood: {on}",
         "slope": curve.slope, "intercept": curve.intercept, "weights_sha256": sha256,
-        "best_threshold": float(sweep["dice"].idxmax()),
+        "best_threshold": float(best["threshold"]), "best_seed_threshold": float(best["seed_threshold"]),
     }  # fmt: skip
     for name, column in (("of the score", "score"), ("calibrated, held out", "probability")):
         values = scans[["blood", column]].to_numpy(dtype=np.float64)
@@ -153,7 +169,7 @@ def calibrate(results: Path, masks: Path, weights: Path, on: str, smallest_mm3: 
         ece = expected_calibration_error(values[:, 0], values[:, 1])
         record[f"expected calibration error {name}"] = [round(float(v), 4) for v in (ece, low, high)]
         typer.echo(f"expected calibration error {name}: {ece:.3f} ({low:.3f} to {high:.3f})")
-    typer.echo(sweep.round(3).to_string())
+    typer.echo(sweep.round(3).to_string(index=False))
     draw(results / "calibration.png", scans, sweep)
     write_atomically(results / "thresholds.csv", lambda path: rows.round(4).to_csv(path, index=False))
     target = weights.parent / CALIBRATION

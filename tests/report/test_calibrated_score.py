@@ -60,13 +60,15 @@ def test_scans_are_calibrated_and_a_result_states_its_probability(study):
     record = read_calibration(study / "model/model.pt")
     assert record["calibrated_on"] == "10 scans, 5 with blood: ten cubes"
     # A threshold below 0.6 keeps every bleed whole; of those the lowest with the best Dice is named.
-    assert record["best_threshold"] == 0.05
+    assert record["best_threshold"] == record["best_seed_threshold"] == 0.05
     assert 0 <= record["expected calibration error calibrated, held out"][0] < 0.5
     assert (study / "results/calibration.png").stat().st_size > 5000
     sweep = np.genfromtxt(study / "results/thresholds.csv", delimiter=",", names=True)
-    high = sweep[(sweep["name"] == 0) & (sweep["threshold"] == 0.7)]
-    assert high["dice"] == 0.0  # scan 0 scores 0.6
-    assert high["true_ml"] == 1.0
+    first = sweep[(sweep["name"] == 0) & (sweep["threshold"] == 0.5)]  # scores 0.6
+    assert first["seed_threshold"].tolist() == [0.5, 0.6, 0.7, 0.8, 0.9]
+    assert first["dice"].tolist() == [1.0, 1.0, 0.0, 0.0, 0.0]
+    assert first["found_ml"].tolist() == [1.0, 1.0, 0.0, 0.0, 0.0]
+    assert set(first["true_ml"]) == {1.0}
 
     measure = CalibratedScore(str(study / "model/model.pt"))
     sure, unsure = measure(result(0.9)), measure(result(0.1))
