@@ -30,7 +30,7 @@ MOST_ML = 300.0
 TRAUMA_SHARE = {"EDH": 0.75, "SDH": 0.45}  # of heads whose first subtype it is
 # What undiluted blood can measure, and how much fainter than asked for it may be drawn beside bright bone.
 DENSEST_HU = 92.0
-FAINTER_HU = 12.0
+FAINTER_HU = 15.0
 SEEN_SHARE = 0.01  # of blood in a voxel of a slice; less changes no HU
 
 

@@ -80,13 +80,13 @@ def draw_scanner(r: Draws, exported: float = 0.0, recipe: Recipe | None = None) 
         noise_hu=min(14.0, r.log_uniform(1.3, 7.0) * (1.8 if sharp else 1.0)),
         kernel_mm=r.uniform(0.25, 0.45) if sharp else r.uniform(0.4, 1.0),
         edge=r.uniform(0.05, 0.5) if sharp else max(0.0, r.normal(0.0, 0.06)),
-        glare=recipe.glare * min(0.1, abs(own.normal(0.0, 0.03))),
+        glare=recipe.glare * min(0.1, abs(own.normal(0.0, 0.02))),
         glare_mm=own.log_uniform(2.0, 15.0),
         # Slices of a table that stands still end sharply, those of a spiral do not.
         tails=recipe.slice_tails * max(0.0, own.uniform(-0.03, 0.06)),
         noise_power=r.uniform(0.2, 1.2),
         # Most scanners leave little of it; an old one, or one without correction for bone, leaves a bright rim.
-        hardening=recipe.beam_hardening * (r.uniform(0.8, 3.0) if r.chance(0.25) else max(0.0, r.normal(0.45, 0.4))),
+        hardening=recipe.beam_hardening * (r.uniform(0.8, 3.0) if r.chance(0.15) else max(0.0, r.normal(0.45, 0.4))),
         streak_hu=r.log_uniform(0.1, 2.5),
         offset_hu=r.normal(0.0, 1.8),
         slope=r.normal(1.0, 0.015),
