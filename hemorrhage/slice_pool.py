@@ -34,8 +34,8 @@ class SlicePool(Dataset):
 
     Args:
         data: items such as :func:`hemorrhage.datalist.read_cases` or :func:`phantom_slabs` give.
-        prepare: from an item to "image" (1, I, J, K) in [0, 1], 0 outside the brain, and "target" (1, I, J, K) with
-            subtypes, slices along the last axis. No random step.
+        prepare: from an item to "image" (1, I, J, K) in [0, 1], 0 outside the brain, "target" (1, I, J, K) with
+            subtypes, and perhaps "asymmetry" (1, I, J, K) in [-1, 1], slices along the last axis. No random step.
         transform: from a slice to the network's input, or to a list of crops.
         cache_dir: folder of what is kept.
         distance_mm: see :class:`hemorrhage.transforms.adjacent_slices.AdjacentSlicesd`.
@@ -44,7 +44,7 @@ class SlicePool(Dataset):
         num_workers: processes that prepare scans.
 
     Items are dictionaries: "image" (3, I, J) float32 in [0, 1]; "label" (1, I, J) uint8; "region" (1, I, J) uint8, 0
-    outside the brain, 1 brain, 2 hemorrhage.
+    outside the brain, 1 brain, 2 hemorrhage; and "asymmetry" (1, I, J) float32 of the middle slice where it was made.
 
     Attributes:
         positive: (N,) bool, whether each slice holds hemorrhage.
@@ -90,6 +90,8 @@ class SlicePool(Dataset):
         image = torch.from_numpy(np.array(stack[0, row]))
         region = (image[1:2] > 0).to(torch.uint8)
         item = {"image": image.float() / 255.0, "label": label, "region": torch.where(label > 0, 2, region)}
+        if len(stack) > 2:
+            item["asymmetry"] = (torch.from_numpy(np.array(stack[2, row[1]]))[None].float() - 128.0) / 127.0
         if self.transform is None:
             return item
         with _plain_tensors():
@@ -134,7 +136,7 @@ class _Kept(Dataset):
 
 
 def _keep(item: Mapping[str, Any], path: Path) -> None:
-    image, label = (item[k][0].permute(2, 0, 1).numpy() for k in ("image", "target"))
+    image, label, *more = (item[k][0].permute(2, 0, 1).numpy() for k in ("image", "target", "asymmetry") if k in item)
     sizes = voxel_sizes_mm(np.asarray(item["image"].affine))
     gray = np.clip(np.rint(image * 255.0), 0, 255).astype(np.uint8)
     blood = np.where(gray > 0, label, 0).astype(np.uint8)  # what the mask hides cannot be learned
@@ -144,7 +146,7 @@ def _keep(item: Mapping[str, Any], path: Path) -> None:
         brain_mm2=(gray > 0).sum((1, 2)) * sizes[0] * sizes[1],
         blood=(blood > 0).sum((1, 2)),
     )
-    np.save(path, np.stack([gray, blood]))
+    np.save(path, np.stack([gray, blood, *(np.rint(128 + 127 * np.clip(a, -1, 1)).astype(np.uint8) for a in more)]))
 
 
 def balanced_slices(pool: SlicePool, num_samples: int, positive_fraction: float | None) -> WeightedRandomSampler:
