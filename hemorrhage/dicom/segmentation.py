@@ -32,15 +32,19 @@ class Algorithm:
         weights_sha256: of the network's weights.
         threshold: probability from which a voxel was labeled.
         warnings: codes of what was corrected or is in doubt about the scan.
+        seed_threshold: what the surest voxel of a labeled bleed reached; None where the threshold was enough.
     """
 
     weights_sha256: str
     threshold: float
     warnings: tuple[str, ...] = ()
+    seed_threshold: float | None = None
 
     def parameters(self) -> dict[str, str]:
         """Names and values, as DICOM records the parameters of an algorithm."""
         found = {"threshold": f"{self.threshold:g}", "weights_sha256": self.weights_sha256}
+        if self.seed_threshold is not None:
+            found["seed_threshold"] = f"{self.seed_threshold:g}"
         return {**found, "warnings": " ".join(self.warnings) or "none", "notice": NOTICE}
 
 

@@ -26,6 +26,7 @@ from hemorrhage.errors import EXIT_INTERNAL, ScanError, ScanWarning, warnings_of
 from hemorrhage.files import folder_replaced, sha256_of
 from hemorrhage.geometry import voxel_sizes_mm, voxel_volume_ml
 from hemorrhage.handlers.outputs import batch_of, outputs_of
+from hemorrhage.marks import seed_of
 from hemorrhage.reader import slice_map_of
 from hemorrhage.report.findings import measure
 from hemorrhage.report.montage import save_montage
@@ -185,7 +186,12 @@ class ScanWriter:
         assert result.slice_map is not None  # native slices come of it
         source = Path(str(result.data["image"].meta["filename_or_obj"]))
         codes = tuple(dict.fromkeys(w.code for w in doubts))
-        algorithm = Algorithm(self._weights_sha256, self.threshold, codes)
+        algorithm = Algorithm(
+            self._weights_sha256,
+            self.threshold,
+            codes,
+            seed_of({"threshold": self.threshold, "settings": self.settings}),
+        )
         segments, named = self._segments(), self.dicom_patient
         return save_derived(folder, source, result.slice_map, native, native_ml, segments, algorithm, named)
 

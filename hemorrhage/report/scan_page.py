@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hemorrhage.files import write_atomically
+from hemorrhage.marks import seed_of
 from hemorrhage.report.pages import number, render
 from hemorrhage.runs import FINDINGS, read_findings
 
@@ -115,6 +116,7 @@ def scan_page(findings: Mapping[str, Any], picture: bytes | None) -> str:
             "sha256": findings["input"]["sha256"],
             "weights": findings["weights"]["sha256"],
             "threshold": findings["threshold"],
+            "seed": seed_of(findings),
             "version": findings["versions"]["hemorrhage"],
         },
     )

@@ -290,3 +290,8 @@ def test_an_unforeseen_refusal_of_the_library_is_said(tmp_path: Path, monkeypatc
     assert [w.code for w in doubts] == ["W_DICOM_OUT"]
     assert "Doe" not in doubts[0].text
     assert not list(out.iterdir())
+
+
+def test_the_record_names_the_seed_threshold_where_there_is_one():
+    assert "seed_threshold" not in ALGORITHM.parameters()
+    assert Algorithm("ab" * 32, 0.3, (), 0.8).parameters()["seed_threshold"] == "0.8"
