@@ -66,10 +66,13 @@ def read_scan(folder: Path, masks: Path, sha256: str, smallest_mm3: float) -> tu
     for t in THRESHOLDS:
         # Whether a component stays depends on its size and its surest voxel alone: one labeling serves all seeds.
         labels, count = ndimage.label(p >= t, TOUCHING)
-        sizes, hits = (np.bincount(labels.ravel(), w, count + 1)[1:] for w in (None, true.ravel()))
-        surest = ndimage.maximum(p, labels, np.arange(1, count + 1)) if count else np.zeros(0)
+        inside = labels > 0
+        own = labels[inside] - 1
+        sizes, hits = (np.bincount(own, w, count) for w in (None, true[inside]))
+        surest = np.zeros(count)
+        np.maximum.at(surest, own, p[inside])
         for seed in (t, *(s for s in SEEDS if s > t)):
-            kept = (sizes >= least) & (np.asarray(surest) >= seed)
+            kept = (sizes >= least) & (surest >= np.float32(seed))
             found = sizes[kept].sum()
             rows.append({
                 "name": folder.name, "threshold": t, "seed_threshold": seed, "true_ml": blood * one_ml,

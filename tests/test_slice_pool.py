@@ -29,6 +29,15 @@ class Slab:
         return {"image": MetaTensor(image, affine=affine), "target": MetaTensor(target, affine=affine)}
 
 
+class Lopsided(Slab):
+    def __call__(self, item):
+        made = super().__call__(item)
+        made["asymmetry"] = made["image"] * 0
+        made["asymmetry"][:, 4, 5, 1] = -0.3
+        made["asymmetry"][:, 6, 7, 1] = 1.7  # beyond what tissue can differ
+        return made
+
+
 def pool(tmp_path, *items, **options):
     return SlicePool(list(items), Compose([Slab()]), cache_dir=str(tmp_path / "cache"), **options)
 
@@ -42,6 +51,17 @@ def test_slices_come_between_their_neighbors_in_eight_bits(tmp_path):
     assert slices[0]["image"][:, 10, 10].tolist() == pytest.approx([0.2, 0.2, 0.4], abs=1 / 510)
     assert slices.positive.tolist() == [False, True, False, False]
     assert slices[0]["label"].max() == 0
+
+
+def test_asymmetry_is_kept_where_it_was_made(tmp_path):
+    slices = SlicePool([{"subtype": 4}], Compose([Lopsided()]), cache_dir=str(tmp_path / "cache"))
+    found = slices[1]["asymmetry"]
+    assert found.shape == (1, 20, 20)
+    assert float(found[0, 4, 5]) == pytest.approx(-0.3, abs=1 / 254)
+    assert float(found[0, 6, 7]) == 1.0
+    assert int((found != 0).sum()) == 2  # what is even stays exactly so
+    assert not slices[0]["asymmetry"].any()
+    assert "asymmetry" not in pool(tmp_path, {"subtype": 4})[1]
 
 
 def test_labels_and_regions(tmp_path):
