@@ -91,7 +91,7 @@ def test_its_configs_have_all_properties_of_a_bundle(bundle, study, tmp_path):
         workflow.initialize()
         assert workflow.check_properties() == []
     metadata = json.loads((bundle / "configs/metadata.json").read_text())
-    assert metadata["network_data_format"]["inputs"]["image"]["num_channels"] == 3
+    assert metadata["network_data_format"]["inputs"]["image"]["num_channels"] == 4
 
 
 def test_what_is_there_is_replaced_only_when_asked_and_only_if_it_is_a_bundle(bundle, tmp_path):
