@@ -27,7 +27,7 @@ from hemorrhage.systems import configs_of
 
 ROOT = Path(__file__).resolve().parents[1]
 # The input's channels and shape, for the bundle's metadata.
-SYSTEMS: dict[str, tuple[int, list[int]]] = {"slice_unet": (3, [208, 208]), "vnet_small": (1, [64, 64, 64])}
+SYSTEMS: dict[str, tuple[int, list[int]]] = {"slice_unet": (4, [208, 208]), "vnet_small": (1, [64, 64, 64])}
 WEIGHTS = ("model.pt", "model.pt.sha256", "record.json", "curves.csv", "calibration.json")
 KEPT = ("LICENSE", "pyproject.toml", "models/template.nii.gz", "models/compartments.nii.gz", "models/README.md")
 
@@ -49,7 +49,7 @@ def metadata(system: str, channels: int, shape: list[int]) -> dict[str, Any]:
             if side == "inputs":
                 entry["channel_def"] = {str(n): "image" for n in range(count)}
                 if count > 1:
-                    entry["value_range"] = [0, 1]
+                    entry["value_range"] = [-1, 1]  # slices from 0, their asymmetry from -1
     found["description"] += f" This bundle reads scans with {system}."
     return found
 
