@@ -49,7 +49,7 @@ Out = Annotated[Path, typer.Argument(help="Folder for heads, runs, results, tabl
 Thresholds = Annotated[
     str, typer.Option(help="Probabilities to cut at, with commas; the picture shows the marks of the first.")
 ]
-THRESHOLDS = "0.7,0.05,0.1,0.15,0.2,0.3,0.4,0.5,0.6,0.8"
+THRESHOLDS = "0.15,0.05,0.07,0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8"
 
 
 def bundle(configs: tuple[str, ...], values: dict[str, Any]) -> None:
