@@ -10,7 +10,6 @@ of hemorrhage), and ``calibration.png`` and ``thresholds.csv`` into RESULTS.
 from __future__ import annotations
 
 import json
-import math
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +18,6 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import typer
-from scipy import ndimage
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -27,11 +25,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from hemorrhage.errors import ScanError
 from hemorrhage.files import sha256_of, write_atomically
 from hemorrhage.geometry import voxel_volume_ml
+from hemorrhage.marks import cuts_of
 from hemorrhage.metrics.calibration import cross_fitted, expected_calibration_error, fit_curve, reliability
 from hemorrhage.metrics.intervals import bootstrap_interval
 from hemorrhage.report.calibrated_score import CALIBRATION
 from hemorrhage.runs import read_findings
-from hemorrhage.transforms.sure_bleeds import TOUCHING
 
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 SEEDS = (0.5, 0.6, 0.7, 0.8, 0.9)  # and, for each threshold, none but itself
@@ -60,24 +58,15 @@ def read_scan(folder: Path, masks: Path, sha256: str, smallest_mm3: float) -> tu
         )
     p, true = np.asarray(image.dataobj, dtype=np.float32), np.asarray(mask.dataobj) > 0
     one_ml = voxel_volume_ml(image.affine)
-    least = math.ceil(smallest_mm3 / 1000 / one_ml)
     blood = np.count_nonzero(true)
-    rows = []
-    for t in THRESHOLDS:
-        # Whether a component stays depends on its size and its surest voxel alone: one labeling serves all seeds.
-        labels, count = ndimage.label(p >= t, TOUCHING)
-        inside = labels > 0
-        own = labels[inside] - 1
-        sizes, hits = (np.bincount(own, w, count) for w in (None, true[inside]))
-        surest = np.zeros(count)
-        np.maximum.at(surest, own, p[inside])
-        for seed in (t, *(s for s in SEEDS if s > t)):
-            kept = (sizes >= least) & (surest >= np.float32(seed))
-            found = sizes[kept].sum()
-            rows.append({
-                "name": folder.name, "threshold": t, "seed_threshold": seed, "true_ml": blood * one_ml,
-                "found_ml": found * one_ml, "dice": 2 * hits[kept].sum() / (found + blood) if blood else np.nan,
-            })  # fmt: skip
+    rows = [
+        {
+            "name": folder.name, "threshold": c["threshold"], "seed_threshold": c["seed_threshold"],
+            "true_ml": blood * one_ml, "found_ml": c["marked"] * one_ml,
+            "dice": 2 * c["hits"] / (c["marked"] + blood) if blood else np.nan,
+        }
+        for c in cuts_of(p, true, THRESHOLDS, SEEDS, 1000 * one_ml, smallest_mm3)
+    ]  # fmt: skip
     score = float(record["findings"]["scan_score"])
     return {"name": folder.name, "blood": int(true.any()), "score": score}, rows
 

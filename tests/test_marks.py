@@ -7,7 +7,7 @@ from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 from monai.transforms import Compose
 
-from hemorrhage.marks import marks_at, seed_of
+from hemorrhage.marks import cuts_of, marks_at, seed_of
 
 
 def _square(side: int, level: float = 0.6) -> np.ndarray:
@@ -28,6 +28,19 @@ def test_a_seed_asks_more_of_the_surest_voxel_than_of_the_others():
     assert marks_at(p, 0.5, 5.0, 50, seed=0.8).sum() == 16
     assert marks_at(p, 0.5, 5.0, 50, seed=0.95).sum() == 0
     assert marks_at(p, 0.7, 5.0, 0, seed=0.2).sum() == 1  # no less than the threshold
+
+
+def test_many_cuts_at_once_count_what_each_alone_would_mark():
+    rng = np.random.default_rng(1)
+    p = (rng.random((20, 20, 3)) ** 3).astype(np.float32)
+    true = p + 0.2 * rng.standard_normal(p.shape) > 0.6
+    found = cuts_of(p, true, (0.5, 0.7), (0.6, 0.8, 0.97), 6.0, 11)
+    pairs = [(c["threshold"], c["seed_threshold"]) for c in found]
+    assert pairs == [(0.5, 0.5), (0.5, 0.6), (0.5, 0.8), (0.5, 0.97), (0.7, 0.7), (0.7, 0.8), (0.7, 0.97)]
+    for cut in found:
+        marked = marks_at(p, cut["threshold"], 6.0, 11, cut["seed_threshold"])
+        assert (cut["marked"], cut["hits"]) == (marked.sum(), (marked & true).sum())
+    assert len({c["marked"] for c in found}) == 6  # all but one of them leave out something else
 
 
 def test_the_seed_of_a_run_is_in_its_findings():
