@@ -4,7 +4,8 @@
     python scripts/train_reference.py vnet128 --minutes 22 --set batch_size=4
 
 The same command goes on where a stopped run was. At its end the weights lie in ``models/SYSTEM/`` with their SHA-256
-and a record: commit, seed, budget, time, machine and curve.
+and a record: commit, seed, budget, time, machine and curve. With ``--set initial_weights=FILE`` the training starts
+from weights that are there, and the record and the curve of those come before its own.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +27,7 @@ import typer
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import hemorrhage
-from hemorrhage.files import write_atomically
+from hemorrhage.files import sha256_of, write_atomically
 from hemorrhage.systems import bundle_command, configs_of, systems
 from hemorrhage.weights import publish_weights
 
@@ -49,8 +51,50 @@ def training_command(system: str, folder: Path, seconds: float, seed: int, optio
     return bundle_command(ROOT, training_configs(system), given)
 
 
+def keep_origin(weights: Path, folder: Path) -> None:
+    """Keep in a run's folder how the weights were made that it starts from, if a record beside them says so.
+
+    The run may be published over these very weights, and goes on after that with what it started from.
+    """
+    record, curves = weights.parent / "record.json", weights.parent / "curves.csv"
+    known = weights.is_file() and record.exists() and curves.exists()
+    if known and json.loads(record.read_text()).get("sha256") == sha256_of(weights):
+        shutil.copyfile(record, folder / "origin.json")
+        shutil.copyfile(curves, folder / "origin.csv")
+
+
+def after_origin(record: dict[str, Any], curves: pd.DataFrame, folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+    """A run's record and curve behind those of the weights that it started from: one step more.
+
+    Args:
+        record: of the run.
+        curves: likewise.
+        folder: of the run, with what :func:`keep_origin` left there.
+
+    Returns:
+        both unchanged where nothing is known of the first weights; else a record with "steps", and a curve that numbers
+        them.
+    """
+    if not (folder / "origin.json").exists():
+        return record, curves
+    before = json.loads((folder / "origin.json").read_text())
+    shared = ("system", "configs", "data")
+    steps = before.get("steps") or [_without(before, *shared, "sha256", "parameters")]
+    steps = [*steps, {**_without(record, *shared), "from": before["sha256"]}]
+    minutes = round(sum(step["minutes_of_epochs"] for step in steps), 1)
+    first = pd.read_csv(folder / "origin.csv")
+    if "step" not in first:
+        first.insert(0, "step", 1)
+    whole = {**{k: record[k] for k in shared}, "minutes_of_epochs": minutes, "steps": steps}
+    return whole, pd.concat([first, curves.assign(step=len(steps))], ignore_index=True)
+
+
+def _without(record: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {k: v for k, v in record.items() if k not in names}
+
+
 def publish(trained: Path, folder: Path, record: dict[str, Any]) -> str:
-    """Copy weights as half precision with hash, record and curve beside them.
+    """Write weights as half precision with hash, record and curve beside them.
 
     Args:
         trained: the run's folder with ``model.pt`` and ``curves.csv``.
@@ -62,9 +106,10 @@ def publish(trained: Path, folder: Path, record: dict[str, Any]) -> str:
     """
     weights = torch.load(trained / "model.pt", map_location="cpu", weights_only=True)
     found = publish_weights(weights, folder / "model.pt")
+    record, curves = after_origin(record, pd.read_csv(trained / "curves.csv"), trained)
     whole = {**record, "sha256": found, "parameters": sum(t.numel() for t in weights.values() if t.is_floating_point())}
     write_atomically(folder / "record.json", lambda path: path.write_text(json.dumps(whole, indent=1) + "\n"))
-    shutil.copyfile(trained / "curves.csv", folder / "curves.csv")
+    write_atomically(folder / "curves.csv", partial(curves.to_csv, index=False))
     return found
 
 
@@ -98,6 +143,8 @@ def main(
     options = dict(s.split("=", 1) for s in setting or [])
     folder = runs.absolute() / system
     folder.mkdir(parents=True, exist_ok=True)
+    if "initial_weights" in options and not (folder / "last.pt").exists():
+        keep_origin(Path(options["initial_weights"]), folder)
     began = time.monotonic()
     commit, changed = _git("rev-parse", "HEAD"), bool(_git("status", "--porcelain", "--", "hemorrhage", "configs"))
     done = subprocess.run(training_command(system, folder, 60 * minutes, seed, options), check=False)

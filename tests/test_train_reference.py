@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pandas as pd
+import pytest
 import torch
 from conftest import ROOT
 
@@ -22,10 +23,11 @@ SMALL = {
 
 def train(folder, *more):
     settings = [word for name, value in SMALL.items() for word in ("--set", f"{name}={value}")]
-    command = [sys.executable, "-W", "ignore", str(ROOT / "scripts/train_reference.py"), "vnet_small", *settings, *more]
-    return subprocess.run(
-        [*command, "--runs", "runs", "--models", "models"], cwd=folder, capture_output=True, text=True, check=False
-    )  # fmt: skip
+    command = [
+        sys.executable, "-W", "ignore", str(ROOT / "scripts/train_reference.py"), "vnet_small", *settings,
+        "--runs", "runs", "--models", "models", *more,
+    ]  # fmt: skip
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 def test_weights_are_trained_published_and_trained_on(tmp_path):
@@ -52,6 +54,19 @@ def test_weights_are_trained_published_and_trained_on(tmp_path):
     assert again.returncode == 0, again.stderr[-3000:]
     assert pd.read_csv(folder / "curves.csv")["epoch"].tolist() == [1, 2]
     assert json.loads((folder / "record.json").read_text())["epochs"] == 2
+
+    # Trained on from there and published over it: what came before stays in the record, however often it goes on.
+    further = [w for s in ("initial_weights=models/vnet_small/model.pt", "max_epochs=1") for w in ("--set", s)]
+    for _ in range(2):
+        done = train(tmp_path, *further, "--minutes", "5", "--seed", "4", "--runs", "further")
+        assert done.returncode == 0, done.stderr[-3000:]
+        last = json.loads((folder / "record.json").read_text())
+        assert [(s["seed"], s["epochs"]) for s in last["steps"]] == [(3, 2), (4, 1)]
+        assert last["steps"][1]["from"] != last["sha256"] == (folder / "model.pt.sha256").read_text().split()[0]
+        total = sum(step["minutes_of_epochs"] for step in last["steps"])
+        assert last["minutes_of_epochs"] == pytest.approx(total, abs=0.051)
+        curves = pd.read_csv(folder / "curves.csv")
+        assert curves[["step", "epoch"]].to_numpy().tolist() == [[1, 1], [1, 2], [2, 1]]
 
 
 def test_what_cannot_be_trained_is_said_at_once(tmp_path):
