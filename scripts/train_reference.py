@@ -51,11 +51,16 @@ def training_command(system: str, folder: Path, seconds: float, seed: int, optio
     return bundle_command(ROOT, training_configs(system), given)
 
 
-def keep_origin(weights: Path, folder: Path) -> None:
+def keep_origin(weights: Path | None, folder: Path) -> None:
     """Keep in a run's folder how the weights were made that it starts from, if a record beside them says so.
 
-    The run may be published over these very weights, and goes on after that with what it started from.
+    The run may be published over these very weights, and goes on after that with what it started from. What an earlier
+    start left there, that ended before its first epoch, is removed.
     """
+    for name in ("origin.json", "origin.csv"):
+        (folder / name).unlink(missing_ok=True)
+    if weights is None:
+        return
     record, curves = weights.parent / "record.json", weights.parent / "curves.csv"
     known = weights.is_file() and record.exists() and curves.exists()
     if known and json.loads(record.read_text()).get("sha256") == sha256_of(weights):
@@ -143,8 +148,8 @@ def main(
     options = dict(s.split("=", 1) for s in setting or [])
     folder = runs.absolute() / system
     folder.mkdir(parents=True, exist_ok=True)
-    if "initial_weights" in options and not (folder / "last.pt").exists():
-        keep_origin(Path(options["initial_weights"]), folder)
+    if not (folder / "last.pt").exists():
+        keep_origin(Path(options["initial_weights"]) if "initial_weights" in options else None, folder)
     began = time.monotonic()
     commit, changed = _git("rev-parse", "HEAD"), bool(_git("status", "--porcelain", "--", "hemorrhage", "configs"))
     done = subprocess.run(training_command(system, folder, 60 * minutes, seed, options), check=False)
