@@ -14,6 +14,7 @@ from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
 
 from hemorrhage.files import write_atomically
+from hemorrhage.handlers.coarse import coarse_batch
 
 __all__ = ["Stages", "learning_rate", "stage_of"]
 
@@ -58,8 +59,9 @@ class Stages:
 
     Args:
         stages: dictionaries with "name"; "epochs"; "learning_rate", with "drops" or "cosine" as
-            :func:`learning_rate` takes them; "freeze", parts of the network that stand still (default none); and
-            "loss", weights of the loss's terms by their attribute's name (default as they are).
+            :func:`learning_rate` takes them; "freeze", parts of the network that stand still (default none); "loss",
+            weights of the loss's terms by their attribute's name (default as they are); and "coarse", sides of the
+            squares of pixels that are averaged before the network sees them (default 1).
         network: the network; where a stage freezes parts it has a method ``freeze``, as
             :class:`hemorrhage.networks.PatchFCN` has.
         optimizer: its optimizer.
@@ -93,6 +95,8 @@ class Stages:
         """Register with a trainer."""
         engine.add_event_handler(Events.EPOCH_STARTED, self._start_epoch)
         engine.add_event_handler(Events.ITERATION_STARTED, self._set_rate)
+        if any(int(stage.get("coarse", 1)) > 1 for stage in self.stages):
+            engine.add_event_handler(Events.ITERATION_STARTED, self._coarsen)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
         if self.gradient_norm is not None:
             engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._clip)
@@ -126,6 +130,12 @@ class Stages:
         rate = learning_rate(stage, (before + within) / int(stage["epochs"]))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+
+    def _coarsen(self, engine: Engine) -> None:
+        factor = int(self._stage(engine)[0].get("coarse", 1))
+        if factor > 1:
+            state: Any = engine.state
+            state.batch = coarse_batch(state.batch, factor)
 
     def _clip(self, engine: Engine) -> None:
         assert self.gradient_norm is not None

@@ -85,3 +85,16 @@ def test_a_resumed_training_is_in_the_same_stage(tmp_path):
     whole, _ = train(tmp_path / "a", 8)
     rest, _ = train(tmp_path / "b", 8, start=6)
     assert rest == whole[12:]
+
+
+def test_a_coarse_stage_sees_averaged_pixels(tmp_path):
+    network = torch.nn.Conv2d(1, 2, 1)
+    sides = []
+    engine = Engine(lambda engine, batch: sides.append(tuple(batch["image"].shape[2:])))
+    stages = [{"name": "coarse", "epochs": 1, "learning_rate": 1.0, "coarse": 2},
+              {"name": "fine", "epochs": 1, "learning_rate": 1.0}]  # fmt: skip
+    Stages(stages, network, torch.optim.SGD(network.parameters(), 1.0), PatchFCNLoss(), str(tmp_path)).attach(engine)
+    item = {"image": torch.zeros(2, 1, 8, 8), "label": torch.zeros(2, 1, 8, 8)}
+    engine.run([item, item], max_epochs=2)
+    assert sides == [(4, 4)] * 2 + [(8, 8)] * 2
+    assert item["image"].shape[2:] == (8, 8)
