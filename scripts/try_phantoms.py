@@ -3,6 +3,7 @@
     python scripts/try_phantoms.py judge ../shared/data runs/real --weights models/slice_unet/model.pt
     python scripts/try_phantoms.py train ../shared/data runs/try --crops 60000
     python scripts/try_phantoms.py effects ../shared/data runs/effects --without veins --without dura+sinuses
+    python scripts/try_phantoms.py screen ../shared/data runs/screen
 
 Real slices are only measured on. Their folder holds ``ct_ich_v100`` (slices and masks), ``cpaisd_no_blood`` (slices
 without blood) and ``phe_sich_blood`` (slices with blood, no masks), each scan as ``NAME_ct.nii.gz``. A training
@@ -23,12 +24,14 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import typer
+from screening import main_effects, screening_design
 from train_reference import training_configs
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hemorrhage.files import write_atomically
 from hemorrhage.marks import marks_at, seed_of
+from hemorrhage.metrics.pixel_precision import precision_of_histogram, score_histogram
 from hemorrhage.phantom.recipe import Recipe
 from hemorrhage.runs import read_findings
 from hemorrhage.systems import bundle_command, configs_of
@@ -129,6 +132,17 @@ def measure(
     }
 
 
+def pixel_precision(data: Path, scans: dict[str, list[tuple[str, Any, np.ndarray]]]) -> float:
+    """Average precision of the pixels of slices with masks and slices without blood together: it has no threshold."""
+    counts = np.zeros_like(score_histogram(np.zeros(1), np.zeros(1)))
+    for name, _, probability in scans["ct_ich_v100"]:
+        drawn: Any = nib.load(data / "ct_ich_v100" / f"{name}_mask.nii.gz")
+        counts += score_histogram(np.asarray(drawn.dataobj), probability)
+    for _, _, probability in scans["cpaisd_no_blood"]:
+        counts += score_histogram(np.zeros(probability.shape), probability)
+    return precision_of_histogram(counts)
+
+
 def draw(
     data: Path, scans: dict[str, list[tuple[str, Any, np.ndarray]]], threshold: float, path: Path, seed: float | None
 ) -> None:
@@ -171,6 +185,7 @@ def _judge(data: Path, out: Path, weights: Path, thresholds: str) -> pd.DataFram
     assert findings is not None
     seed = seed_of(findings)
     table = pd.DataFrame([measure(data, scans, t, seed) for t in cuts])
+    table["pixel_ap"] = round(pixel_precision(data, scans), 3)
     table.to_csv(out / "real_slices.csv", index=False)
     draw(data, scans, cuts[0], out / "real_slices.png", seed)
     typer.echo(table.drop(columns=["dice", "false_mm2"]).to_string(index=False))
@@ -204,12 +219,24 @@ def _check(left_out: list[str], settings: list[str]) -> None:
         raise typer.BadParameter("--set takes NAME=VALUE")
 
 
+def _name_of(left_out: list[str]) -> str:
+    return "_without_".join(["all", *left_out])
+
+
 def _train(
-    data: Path, out: Path, left_out: list[str], seed: int, crops: int, heads: int, settings: list[str], thresholds: str
+    data: Path,
+    out: Path,
+    name: str,
+    left_out: list[str],
+    seed: int,
+    crops: int,
+    heads: int,
+    settings: list[str],
+    thresholds: str,
 ) -> pd.DataFrame:
     """Train on heads without some ingredients and judge; what was trained and judged already is only read."""
     stage = {"name": "pixels", "epochs": round(crops / CROPS_PER_EPOCH), "learning_rate": 2e-3, "cosine": True}
-    folder = out.absolute() / ("_without_".join(["all", *left_out]) + f"_seed{seed}")
+    folder = out.absolute() / f"{name}_seed{seed}"
     values = {
         "heads": heads,
         "train#phantoms#seed": 0,
@@ -252,8 +279,9 @@ def train(
 ) -> None:
     """Train the 2.5D U-Net of the bundle on phantoms alone, once for each seed, and measure it on real slices."""
     _check(without or [], setting or [])
+    left_out = sorted(without or [])
     for number in seed or [0]:
-        _train(data, out, sorted(without or []), number, crops, heads, setting or [], thresholds)
+        _train(data, out, _name_of(left_out), left_out, number, crops, heads, setting or [], thresholds)
 
 
 def while_clean(table: pd.DataFrame, least: int = 7) -> float:
@@ -287,7 +315,7 @@ def effects(
     for group in ["", *without]:
         left_out = sorted(group.split("+")) if group else []
         for number in numbers:
-            table = _train(data, out, left_out, number, crops, heads, setting or [], thresholds)
+            table = _train(data, out, _name_of(left_out), left_out, number, crops, heads, setting or [], thresholds)
             middle = table[table["threshold"] == 0.5].iloc[0] if (table["threshold"] == 0.5).any() else table.iloc[0]
             rows.append({
                 "without": group or "nothing", "seed": number, "dice_while_7_clean": while_clean(table),
@@ -320,6 +348,74 @@ def effects_table(rows: pd.DataFrame) -> str:
             f"{both['false_mm2'].mean():.0f} ({', '.join(f'{a:.0f}' for a in both['false_mm2'])})",
             "; ".join(f"{c}, {f}" for c, f in zip(both["clean"], both["found"], strict=True)),
         ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+GROUPS = (
+    "beam_hardening",
+    "glare",
+    "slice_tails",
+    "uneven_bone+snug_brain",
+    "veins+sinuses+dura",
+    "calcifications",
+    "deep_nuclei",
+    "old_lesions+edema",
+    "trauma+collections+skull_defects+metal",
+    "mixed_clots",
+    "faint_blood",
+)
+
+
+@app.command()
+def screen(
+    data: Data,
+    out: Out,
+    group: Annotated[
+        list[str] | None, typer.Option(help="Ingredients left out together, joined by +; repeatable. Default: all.")
+    ] = None,
+    crops: Crops = 6_400,
+    heads: Heads = 60,
+    repeats: Annotated[int, typer.Option(min=1, help="Of the whole design, each time with other seeds.")] = 1,
+    setting: Settings = None,
+    thresholds: Thresholds = THRESHOLDS,
+) -> None:
+    """Estimate what each of many ingredients is worth: one training more than there are groups, and some.
+
+    Every training leaves out half of the groups, each time others, and has a seed of its own, so that every group is
+    compared between as many trainings with it as without. A stopped screening goes on.
+    """
+    groups = group or list(GROUPS)
+    for one in groups:
+        _check(one.split("+"), setting or [])
+    design = screening_design(groups, repeats)
+    rows = []
+    for number, present in enumerate(design.itertuples(index=False)):
+        left_out = sorted(n for one, there in zip(groups, present, strict=True) if not there for n in one.split("+"))
+        typer.echo(f"training {number + 1} of {len(design)}, without {', '.join(left_out) or 'nothing'}")
+        table = _train(data, out, "screen", left_out, number, crops, heads, setting or [], thresholds)
+        rows.append({"dice_while_7_clean": while_clean(table), "pixel_ap": float(table["pixel_ap"].iloc[0])})
+        found = pd.concat([design[: number + 1], pd.DataFrame(rows)], axis=1)
+        write_atomically(out / "screen.csv", partial(found.to_csv, index=False))
+    typer.echo(screening_table(design, found))
+    typer.echo(f"{out / 'screen.csv'}")
+
+
+def screening_table(design: pd.DataFrame, outcomes: pd.DataFrame) -> str:
+    """A Markdown table: what each group adds to the outcomes, with 95 % intervals."""
+    dice, precision = (main_effects(design, outcomes[name]) for name in ("dice_while_7_clean", "pixel_ap"))
+    lines = [
+        "| | Dice while 7 of 8 are clean: with, without | difference | average precision of pixels: with, without "
+        "| difference |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name in design.columns:
+        cells = [name]
+        for one in (dice.loc[name], precision.loc[name]):
+            cells += [
+                f"{one['with']:.3f}, {one['without']:.3f}",
+                f"{one['effect']:+.3f} ({one['low']:+.3f} to {one['high']:+.3f})",
+            ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -1,6 +1,7 @@
 """The figures of real slices, on slices whose answer is known."""
 
 import sys
+from dataclasses import fields
 
 import nibabel as nib
 import numpy as np
@@ -8,6 +9,8 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 from typer.testing import CliRunner
+
+from hemorrhage.phantom.recipe import Recipe
 
 sys.path.insert(0, str(ROOT / "scripts"))
 import try_phantoms
@@ -75,6 +78,32 @@ def test_dice_counts_only_where_slices_without_blood_stay_clean():
     assert try_phantoms.while_clean(table) == 0.3
     assert try_phantoms.while_clean(table, least=8) == 0.2
     assert try_phantoms.while_clean(table[:1]) == 0.0
+
+
+def test_precision_of_pixels_counts_slices_without_blood(tmp_path):
+    folder = tmp_path / "ct_ich_v100"
+    folder.mkdir()
+    true = np.zeros((40, 40, 1))
+    true[5:15, 5:15] = 1
+    nib.save(image(true), folder / "a_mask.nii.gz")
+    blood = [("a", image(true), slab(10, count=1))]
+    clean = {"ct_ich_v100": blood, "cpaisd_no_blood": [("b", image(true), slab(0, count=1))]}
+    assert try_phantoms.pixel_precision(tmp_path, clean) == 1.0
+    marked = {"ct_ich_v100": blood, "cpaisd_no_blood": [("b", image(true), slab(20, count=1))]}
+    assert try_phantoms.pixel_precision(tmp_path, marked) == pytest.approx(100 / 500)
+
+
+def test_a_screening_is_tabulated():
+    design = try_phantoms.screening_design(["veins", "dura"])
+    gain = 0.1 * design["veins"]
+    figures = pd.DataFrame({"dice_while_7_clean": 0.2 + gain, "pixel_ap": 0.5 + gain})
+    lines = try_phantoms.screening_table(design, figures).splitlines()
+    assert lines[2] == "| veins | 0.300, 0.200 | +0.100 (+0.100 to +0.100) | 0.600, 0.500 | +0.100 (+0.100 to +0.100) |"
+
+
+def test_the_default_groups_hold_every_ingredient_once():
+    names = [n for group in try_phantoms.GROUPS for n in group.split("+")]
+    assert sorted(names) == sorted(f.name for f in fields(Recipe))
 
 
 @pytest.mark.parametrize("command", ["train", "effects"])
