@@ -5,9 +5,9 @@
     python scripts/try_phantoms.py effects ../shared/data runs/effects --without veins --without dura+sinuses
     python scripts/try_phantoms.py screen ../shared/data runs/screen
 
-Real slices are only measured on. Their folder holds ``ct_ich_v100`` (slices and masks), ``cpaisd_no_blood`` (slices
-without blood) and ``phe_sich_blood`` (slices with blood, no masks), each scan as ``NAME_ct.nii.gz``. A training
-that was stopped goes on.
+Real scans are only measured on. Their folder holds ``ct_ich_v100`` (slices and masks), ``cpaisd_no_blood`` (slices
+without blood) and ``phe_sich_blood`` (slices with blood, no masks), each scan as ``NAME_ct.nii.gz``, and perhaps whole
+heads without blood as DICOM (``dicom/ge_head_tilted_variable_thickness``). A training that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SYSTEM = "slice_unet"
 CROPS_PER_EPOCH = 3200
 FOLDERS = ("ct_ich_v100", "cpaisd_no_blood", "phe_sich_blood")
+WHOLE_HEADS = "dicom/ge_head_tilted_variable_thickness"
 SMALLEST_MM3 = 50  # as inference.yaml
 CLEAN_MM2 = 20.0
 # A bleed counts as found if what is marked holds so much of it, and little else; density says where it is, for want of
@@ -62,6 +63,30 @@ def bundle(configs: tuple[str, ...], values: dict[str, Any]) -> None:
         raise typer.Exit(done.returncode)
 
 
+def _read(scans: Path, out: Path, weights: Path) -> Path:
+    """Read scans with weights; returns the folder of their results."""
+    # Half a minute's work; kept results might be of a training that has gone on since.
+    values = {"dataset_dir": scans, "output_dir": out / "results", "checkpoint": weights, "overwrite": True}
+    bundle(configs_of(ROOT, SYSTEM, "read_with"), values)
+    return out / "results"
+
+
+def read_whole(data: Path, out: Path, weights: Path) -> list[tuple[np.ndarray, float]]:
+    """Probability (I, J, K) and mm3 of a voxel of each whole head without blood; none where there are no such heads."""
+    if not (data / WHOLE_HEADS).is_dir():
+        return []
+    images = [
+        nib.load(p) for p in sorted(_read(data / WHOLE_HEADS, out / "whole", weights).glob("*/probability.nii.gz"))
+    ]
+    return [(np.asarray(i.dataobj, dtype=np.float32), float(np.prod(i.header.get_zooms()[:3]))) for i in images]  # type: ignore[attr-defined]
+
+
+def whole_ml(heads: list[tuple[np.ndarray, float]], threshold: float, seed: float | None) -> float:
+    """Volume marked in a whole head without blood, in mL, on average; NaN without heads."""
+    found = [marks_at(p, threshold, mm3, SMALLEST_MM3, seed).sum() * mm3 / 1000 for p, mm3 in heads]
+    return round(float(np.mean(found)), 1) if found else float("nan")
+
+
 def read_slices(data: Path, out: Path, weights: Path) -> dict[str, list[tuple[str, Any, np.ndarray]]]:
     """Name, image and probability (I, J, K) of every scan of each folder."""
     found: dict[str, list[tuple[str, Any, np.ndarray]]] = {}
@@ -73,10 +98,7 @@ def read_slices(data: Path, out: Path, weights: Path) -> dict[str, list[tuple[st
             link = links / path.name.replace("_ct.nii.gz", ".nii.gz")
             if not link.is_symlink():
                 link.symlink_to(path.absolute())
-        results = out / folder / "results"
-        # Half a minute's work; kept results might be of a training that has gone on since.
-        values = {"dataset_dir": links, "output_dir": results, "checkpoint": weights, "overwrite": True}
-        bundle(configs_of(ROOT, SYSTEM, "read_with"), values)
+        results = _read(links, out / folder, weights)
         found[folder] = []
         for path in scans:
             name = path.name.removesuffix("_ct.nii.gz")
@@ -185,6 +207,8 @@ def _judge(data: Path, out: Path, weights: Path, thresholds: str) -> pd.DataFram
     assert findings is not None
     seed = seed_of(findings)
     table = pd.DataFrame([measure(data, scans, t, seed) for t in cuts])
+    heads = read_whole(data, out, weights)
+    table["whole_ml"] = [whole_ml(heads, t, seed) for t in cuts]
     table["pixel_ap"] = round(pixel_precision(data, scans), 3)
     table.to_csv(out / "real_slices.csv", index=False)
     draw(data, scans, cuts[0], out / "real_slices.png", seed)
@@ -394,7 +418,8 @@ def screen(
         left_out = sorted(n for one, there in zip(groups, present, strict=True) if not there for n in one.split("+"))
         typer.echo(f"training {number + 1} of {len(design)}, without {', '.join(left_out) or 'nothing'}")
         table = _train(data, out, "screen", left_out, number, crops, heads, setting or [], thresholds)
-        rows.append({"dice_while_7_clean": while_clean(table), "pixel_ap": float(table["pixel_ap"].iloc[0])})
+        first = table.iloc[0]
+        rows.append({"dice_while_7_clean": while_clean(table), "pixel_ap": first["pixel_ap"], "ml": first["whole_ml"]})
         found = pd.concat([design[: number + 1], pd.DataFrame(rows)], axis=1)
         write_atomically(out / "screen.csv", partial(found.to_csv, index=False))
     typer.echo(screening_table(design, found))
@@ -402,19 +427,29 @@ def screen(
 
 
 def screening_table(design: pd.DataFrame, outcomes: pd.DataFrame) -> str:
-    """A Markdown table: what each group adds to the outcomes, with 95 % intervals."""
-    dice, precision = (main_effects(design, outcomes[name]) for name in ("dice_while_7_clean", "pixel_ap"))
-    lines = [
-        "| | Dice while 7 of 8 are clean: with, without | difference | average precision of pixels: with, without "
-        "| difference |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for name in design.columns:
-        cells = [name]
-        for one in (dice.loc[name], precision.loc[name]):
+    """A Markdown table: what each group adds to the outcomes, with 95 % intervals.
+
+    Args:
+        design: see :func:`screening.screening_design`.
+        outcomes: a row a training with "dice_while_7_clean", "pixel_ap" and "ml", the last NaN where no whole head was
+            read.
+    """
+    shown = {
+        "dice_while_7_clean": ("Dice while 7 of 8 are clean", 3),
+        "pixel_ap": ("average precision of pixels", 3),
+        "ml": ("mL in a whole head without blood", 1),
+    }
+    shown = {name: how for name, how in shown.items() if not outcomes[name].isna().any()}
+    lines = ["| |" + "".join(f" {title}: with, without | difference |" for title, _ in shown.values())]
+    lines.append("| --- |" + " --- | --- |" * len(shown))
+    effects = {name: main_effects(design, outcomes[name]) for name in shown}
+    for group in design.columns:
+        cells = [group]
+        for name, (_, digits) in shown.items():
+            one = effects[name].loc[group]
             cells += [
-                f"{one['with']:.3f}, {one['without']:.3f}",
-                f"{one['effect']:+.3f} ({one['low']:+.3f} to {one['high']:+.3f})",
+                f"{one['with']:.{digits}f}, {one['without']:.{digits}f}",
+                f"{one['effect']:+.{digits}f} ({one['low']:+.{digits}f} to {one['high']:+.{digits}f})",
             ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

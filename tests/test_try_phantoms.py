@@ -96,9 +96,19 @@ def test_precision_of_pixels_counts_slices_without_blood(tmp_path):
 def test_a_screening_is_tabulated():
     design = try_phantoms.screening_design(["veins", "dura"])
     gain = 0.1 * design["veins"]
-    figures = pd.DataFrame({"dice_while_7_clean": 0.2 + gain, "pixel_ap": 0.5 + gain})
+    figures = pd.DataFrame({"dice_while_7_clean": 0.2 + gain, "pixel_ap": 0.5 + gain, "ml": 3.0 - 10 * gain})
+    whole = "| veins | 0.300, 0.200 | +0.100 (+0.100 to +0.100) | 0.600, 0.500 | +0.100 (+0.100 to +0.100) |"
     lines = try_phantoms.screening_table(design, figures).splitlines()
-    assert lines[2] == "| veins | 0.300, 0.200 | +0.100 (+0.100 to +0.100) | 0.600, 0.500 | +0.100 (+0.100 to +0.100) |"
+    assert lines[2] == whole + " 2.0, 3.0 | -1.0 (-1.0 to -1.0) |"
+    assert try_phantoms.screening_table(design, figures.assign(ml=np.nan)).splitlines()[2] == whole
+
+
+def test_false_volume_of_whole_heads_is_their_mean():
+    heads = [(slab(4, count=1), 5.0), (slab(3, count=1), 5.0)]  # 80 mm3; 45 mm3 are dropped
+    assert try_phantoms.whole_ml(heads, 0.5, None) == 0.0  # 0.04 mL
+    assert try_phantoms.whole_ml([(slab(20), 5.0)], 0.5, None) == 2.0
+    assert try_phantoms.whole_ml([(slab(20), 5.0)], 0.5, 0.7) == 0.0
+    assert np.isnan(try_phantoms.whole_ml([], 0.5, None))
 
 
 def test_the_default_groups_hold_every_ingredient_once():
