@@ -122,14 +122,15 @@ def test_three_stages_evaluation_and_inference_of_files(study, elsewhere):
 def test_a_unet_goes_the_same_way_with_averaged_weights(study, elsewhere):
     way = ("patchfcn_small", "slice_unet")
     tiny = {"network_def#channels": [4, 8, 8], "pixel_mm": 3.0, "window": 64, "device": TINY["device"]}
-    training = {**TRAINING, **tiny, "stages": [{"name": "pixels", "epochs": 1, "learning_rate": 1e-3, "cosine": True}]}
-    del training["network_def#width"]
+    training = {**TRAINING, **tiny, "coarse_epochs": 1, "fine_epochs": 1}
+    del training["network_def#width"], training["stages"]
     run_bundle(
         config_file=config("train", "patchfcn", "patchfcn_train", *way, "averaged", "patchfcn_averaged"),
         dataset_dir=str(study),
         output_dir="run",
         **training,
     )
+    assert (elsewhere / "run/coarse.pt").exists()
     run_bundle(
         config_file=config("inference", "patchfcn", *way),
         dataset_dir=str(study / "ct_scans/049.nii.gz"),
@@ -141,6 +142,17 @@ def test_a_unet_goes_the_same_way_with_averaged_weights(study, elsewhere):
     brain = probability > 0
     assert probability.shape == nib.load(study / "ct_scans/049.nii.gz").shape
     assert 0.02 < brain.mean() < 0.6  # the answer is kept to the brain, whatever the network sees around it
+
+
+@pytest.mark.parametrize(("weights", "epochs"), [(None, [20, 14]), ("mine.pt", [0, 14])])
+def test_only_a_training_from_nothing_begins_on_coarse_pixels(weights, epochs):
+    parser = ConfigParser()
+    parser.read_config(config(*configs_of(ROOT, "slice_unet", "train")))
+    parser["initial_weights"] = weights
+    stages = parser.get_parsed_content("stages")
+    assert [s["epochs"] for s in stages] == epochs
+    assert parser.get_parsed_content("max_epochs") == sum(epochs)
+    assert [s.get("coarse") for s in stages] == [2, None]
 
 
 def test_subtypes_are_mapped_and_scored(study, elsewhere):

@@ -22,6 +22,7 @@ def test_stage_of_an_epoch():
     found = [stage_of(epoch, [400, 40, 30]) for epoch in (1, 400, 401, 440, 441, 470)]
     assert found == [(0, 0), (0, 399), (1, 0), (1, 39), (2, 0), (2, 29)]
     assert stage_of(471, [400, 40, 30]) == (2, 30)
+    assert stage_of(1, [0, 3]) == (1, 0)  # a stage of no epochs is none
 
 
 def test_rate_falls_to_a_tenth_after_two_and_four_fifths():
