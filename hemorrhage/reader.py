@@ -6,19 +6,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from monai.config import PathLike
 from monai.data import ImageReader
 from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
 
-from hemorrhage.dicom.importer import ImportedSeries, import_series
-from hemorrhage.dicom.isolated import import_series_isolated
 from hemorrhage.dicom.slice_map import SliceMap
-from hemorrhage.errors import ScanError, add_warnings
+from hemorrhage.errors import EXIT_RESOURCE, ScanError, add_warnings, first_sentence
 from hemorrhage.nifti import read_nifti
 from hemorrhage.volume import Volume
+
+if TYPE_CHECKING:
+    from hemorrhage.dicom.importer import ImportedSeries
 
 __all__ = ["SLICES_KEY", "SOURCE_KEY", "HeadCTReader", "slice_map_of"]
 
@@ -98,7 +99,7 @@ class HeadCTReader(ImageReader):
         if isinstance(img, ScanError):
             raise img
         slices = {}
-        if isinstance(img, ImportedSeries):
+        if not isinstance(img, Volume):
             slices[SLICES_KEY] = json.dumps({"files": img.slice_map.files, "frames": img.slice_map.frames})
             img = img.volume
         meta: dict[str, Any] = {
@@ -115,6 +116,21 @@ class HeadCTReader(ImageReader):
 
     def _read_one(self, path: Path) -> Volume | ImportedSeries:
         if path.is_dir() or path.suffix.lower() == ".dcm":
-            read = import_series_isolated if self.isolate else import_series
-            return read(path, series_uid=self.series_uid, min_slices=self.min_slices, blend=self.blend)
+            return self._import(path)
         return read_nifti(path, assume_ras=self.assume_ras, hu_offset=self.hu_offset, min_slices=self.min_slices)
+
+    def _import(self, path: Path) -> ImportedSeries:
+        # Imported here because MONAI Label 0.8 holds pydicom below 3, which the import needs: NIfTI is read without it.
+        try:
+            from hemorrhage.dicom.importer import import_series
+            from hemorrhage.dicom.isolated import import_series_isolated
+        except ImportError as error:
+            raise ScanError(
+                "E_PACKAGE",
+                path,
+                f"DICOM cannot be read here: {first_sentence(error)}",
+                "Install pydicom 3, or import the scan elsewhere (scripts/import_dicom.py) and read the NIfTI file.",
+                EXIT_RESOURCE,
+            ) from error
+        read = import_series_isolated if self.isolate else import_series
+        return read(path, series_uid=self.series_uid, min_slices=self.min_slices, blend=self.blend)

@@ -26,8 +26,11 @@ from hemorrhage.files import folder_replaced, sha256_of
 from hemorrhage.systems import configs_of
 
 ROOT = Path(__file__).resolve().parents[1]
-# The input's channels and shape, for the bundle's metadata.
-SYSTEMS: dict[str, tuple[int, list[int]]] = {"slice_unet": (4, [208, 208]), "vnet_small": (1, [64, 64, 64])}
+# Channels into and out of the network and its shape, for the bundle's metadata.
+SYSTEMS: dict[str, tuple[int, int, list[int]]] = {
+    "slice_unet": (4, 2, [208, 208]),
+    "vnet_small": (1, 1, [64, 64, 64]),
+}
 WEIGHTS = ("model.pt", "model.pt.sha256", "record.json", "curves.csv", "calibration.json")
 KEPT = ("LICENSE", "pyproject.toml", "models/template.nii.gz", "models/compartments.nii.gz", "models/README.md")
 
@@ -40,10 +43,10 @@ def merged(names: tuple[str, ...]) -> dict[str, Any]:
     return config
 
 
-def metadata(system: str, channels: int, shape: list[int]) -> dict[str, Any]:
+def metadata(system: str, inputs: int, outputs: int, shape: list[int]) -> dict[str, Any]:
     """The metadata of the bundle of ``system``."""
     found = json.loads((ROOT / "configs/metadata.json").read_text())
-    for side, count in (("inputs", channels), ("outputs", 1)):
+    for side, count in (("inputs", inputs), ("outputs", outputs)):
         for entry in found["network_data_format"][side].values():
             entry.update(num_channels=count, spatial_shape=shape)
             if side == "inputs":

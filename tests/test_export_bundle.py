@@ -11,9 +11,12 @@ from conftest import ROOT
 from monai.bundle import ConfigWorkflow
 from monai.bundle import run as run_bundle
 
-# The steps of monailabel.tasks.infer.bundle.BundleInferTask 0.8.5 on one image, in a process of its own.
+# The steps of monailabel.tasks.infer.bundle.BundleInferTask 0.8.5 on one image, in a process of its own. Its
+# installation holds pydicom below 3, its loader takes the place of every LoadImaged and wants its keys to be there, and
+# what comes out is resized to the shape that the image had.
 LIKE_MONAI_LABEL = """
 import sys
+sys.modules["pydicom.pixels"] = None
 bundle, scan, out = sys.argv[1:]
 sys.path.insert(0, bundle)
 import numpy as np, torch
@@ -27,17 +30,20 @@ network.load_state_dict(torch.load(bundle + "/models/model.pt", weights_only=Tru
 before = list(config.get_parsed_content("preprocessing", instantiate=True).transforms)
 after = config.get_parsed_content("postprocessing", instantiate=True).transforms
 inferer = config.get_parsed_content("inferer", instantiate=True)
+sys.path.remove(bundle)
 for step in before:
     if isinstance(step, LoadImaged):
         step._loader.image_only = False
 data = {"image": scan, "image_path": scan}
 for step in before:
+    assert not isinstance(step, LoadImaged) or all(key in data for key in step.keys), step.keys
     data = step(data)
 with torch.no_grad():
     data["pred"] = inferer(data["image"][None], network)[0]
 for step in after:
     if not isinstance(step, SaveImaged):
         data = step(data)
+assert data["pred"].shape[1:] == tuple(data["image"].meta["spatial_shape"])
 import hemorrhage
 assert hemorrhage.__file__.startswith(bundle), hemorrhage.__file__
 np.save(out, data["pred"][0].numpy().astype(bool))
@@ -92,6 +98,8 @@ def test_its_configs_have_all_properties_of_a_bundle(bundle, study, tmp_path):
         assert workflow.check_properties() == []
     metadata = json.loads((bundle / "configs/metadata.json").read_text())
     assert metadata["network_data_format"]["inputs"]["image"]["num_channels"] == 4
+    answer = metadata["network_data_format"]["outputs"]["pred"]
+    assert (answer["num_channels"], answer["channel_def"]["1"]) == (2, "intracranial hemorrhage")  # 1 in the mask
 
 
 def test_what_is_there_is_replaced_only_when_asked_and_only_if_it_is_a_bundle(bundle, tmp_path):

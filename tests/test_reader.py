@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -160,3 +161,16 @@ def test_a_worker_of_a_data_loader_may_read_dicom(tmp_path: Path) -> None:
 def test_an_empty_folder_is_refused_by_code(tmp_path: Path) -> None:
     with pytest.raises(ScanError, match="E_NO_DICOM"):
         loader()({"image": tmp_path})
+
+
+def test_nifti_is_read_where_pydicom_is_too_old_and_dicom_refused(
+    clean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MONAI Label 0.8 holds pydicom below 3, in which ``pydicom.pixels`` is not there."""
+    monkeypatch.setitem(sys.modules, "pydicom.pixels", None)
+    for name in [n for n in sys.modules if n.startswith("hemorrhage.dicom.") and not n.endswith("slice_map")]:
+        monkeypatch.delitem(sys.modules, name)
+    assert LoadImage(reader=HeadCTReader)(clean).ndim == 3
+    with pytest.raises(ScanError, match=r"DICOM cannot be read here: .*pydicom\.pixels.* Install pydicom 3") as caught:
+        HeadCTReader().get_data(HeadCTReader().read(tmp_path))
+    assert caught.value.code == "E_PACKAGE"
