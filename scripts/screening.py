@@ -40,20 +40,21 @@ def main_effects(design: pd.DataFrame, outcome: Sequence[float], level: float = 
         level: of the intervals.
 
     Returns:
-        a row a name with "with", "without" (means), "effect", "low" and "high" (Student's interval).
+        a row a name with "with", "without" (means), "effect", "low" and "high" (Student's interval; NaN where there are
+        just as many trainings as it takes to tell the names apart, so that nothing is left to know the scatter from).
 
     Raises:
-        ValueError: there are too few trainings to tell the names apart and know the scatter.
+        ValueError: there are too few trainings to tell the names apart.
     """
     x = np.column_stack([np.ones(len(design)), design.to_numpy(dtype=float)])
     y = np.asarray(outcome, dtype=float)
     freedom = len(y) - x.shape[1]
-    if freedom < 1 or np.linalg.matrix_rank(x) < x.shape[1]:
+    if np.linalg.matrix_rank(x) < x.shape[1]:
         raise ValueError(f"{len(y)} trainings cannot tell {design.shape[1]} ingredients apart")
     found, *_ = np.linalg.lstsq(x, y, rcond=None)
-    variance = float(((y - x @ found) ** 2).sum()) / freedom
+    variance = float(((y - x @ found) ** 2).sum()) / freedom if freedom else float("nan")
     error = np.sqrt(variance * np.diag(np.linalg.inv(x.T @ x)))
-    reach = float(student.ppf(0.5 + level / 2, freedom)) * error
+    reach = error * (float(student.ppf(0.5 + level / 2, freedom)) if freedom else 1.0)
     present = design.to_numpy(dtype=bool)
     return pd.DataFrame({
         "with": [y[present[:, j]].mean() for j in range(present.shape[1])],

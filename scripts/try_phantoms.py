@@ -12,6 +12,7 @@ heads without blood as DICOM (``dicom/ge_head_tilted_variable_thickness``). A tr
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -407,7 +408,8 @@ def screen(
     """Estimate what each of many ingredients is worth: one training more than there are groups, and some.
 
     Every training leaves out half of the groups, each time others, and has a seed of its own, so that every group is
-    compared between as many trainings with it as without. A stopped screening goes on.
+    compared between as many trainings with it as without. A stopped screening goes on; its table is written as soon as
+    there are enough trainings, and gets its intervals from those that follow.
     """
     groups = group or list(GROUPS)
     for one in groups:
@@ -422,8 +424,11 @@ def screen(
         rows.append({"dice_while_7_clean": while_clean(table), "pixel_ap": first["pixel_ap"], "ml": first["whole_ml"]})
         found = pd.concat([design[: number + 1], pd.DataFrame(rows)], axis=1)
         write_atomically(out / "screen.csv", partial(found.to_csv, index=False))
-    typer.echo(screening_table(design, found))
-    typer.echo(f"{out / 'screen.csv'}")
+        with contextlib.suppress(ValueError):  # too few so far
+            text = screening_table(design[: number + 1], found) + "\n"
+            write_atomically(out / "screen.md", partial(Path.write_text, data=text))
+    typer.echo((out / "screen.md").read_text())
+    typer.echo(f"{out / 'screen.csv'}, {out / 'screen.md'}")
 
 
 def screening_table(design: pd.DataFrame, outcomes: pd.DataFrame) -> str:
@@ -447,9 +452,10 @@ def screening_table(design: pd.DataFrame, outcomes: pd.DataFrame) -> str:
         cells = [group]
         for name, (_, digits) in shown.items():
             one = effects[name].loc[group]
+            interval = "" if np.isnan(one["low"]) else f" ({one['low']:+.{digits}f} to {one['high']:+.{digits}f})"
             cells += [
                 f"{one['with']:.{digits}f}, {one['without']:.{digits}f}",
-                f"{one['effect']:+.{digits}f} ({one['low']:+.{digits}f} to {one['high']:+.{digits}f})",
+                f"{one['effect']:+.{digits}f}{interval}",
             ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

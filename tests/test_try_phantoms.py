@@ -101,6 +101,8 @@ def test_a_screening_is_tabulated():
     lines = try_phantoms.screening_table(design, figures).splitlines()
     assert lines[2] == whole + " 2.0, 3.0 | -1.0 (-1.0 to -1.0) |"
     assert try_phantoms.screening_table(design, figures.assign(ml=np.nan)).splitlines()[2] == whole
+    first = try_phantoms.screening_table(design[:3], figures[:3].assign(ml=np.nan)).splitlines()
+    assert first[2] == "| veins | 0.300, 0.200 | +0.100 | 0.600, 0.500 | +0.100 |"  # no interval yet
 
 
 def test_false_volume_of_whole_heads_is_their_mean():
