@@ -61,3 +61,33 @@ def main_effects(design: pd.DataFrame, outcome: Sequence[float], level: float = 
         "without": [y[~present[:, j]].mean() for j in range(present.shape[1])],
         "effect": found[1:], "low": (found - reach)[1:], "high": (found + reach)[1:],
     }, index=design.columns)  # fmt: skip
+
+
+def screening_table(design: pd.DataFrame, outcomes: pd.DataFrame) -> str:
+    """A Markdown table: what each group adds to the outcomes, with 95 % intervals.
+
+    Args:
+        design: see :func:`screening_design`.
+        outcomes: a row a training with "dice_while_7_clean", "pixel_ap" and "ml", the last NaN where no whole head was
+            read.
+    """
+    shown = {
+        "dice_while_7_clean": ("Dice while 7 of 8 are clean", 3),
+        "pixel_ap": ("average precision of pixels", 3),
+        "ml": ("mL in a whole head without blood", 1),
+    }
+    shown = {name: how for name, how in shown.items() if not outcomes[name].isna().any()}
+    lines = ["| |" + "".join(f" {title}: with, without | difference |" for title, _ in shown.values())]
+    lines.append("| --- |" + " --- | --- |" * len(shown))
+    effects = {name: main_effects(design, outcomes[name]) for name in shown}
+    for group in design.columns:
+        cells = [group]
+        for name, (_, digits) in shown.items():
+            one = effects[name].loc[group]
+            interval = "" if np.isnan(one["low"]) else f" ({one['low']:+.{digits}f} to {one['high']:+.{digits}f})"
+            cells += [
+                f"{one['with']:.{digits}f}, {one['without']:.{digits}f}",
+                f"{one['effect']:+.{digits}f}{interval}",
+            ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)

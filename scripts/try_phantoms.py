@@ -25,7 +25,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import typer
-from screening import main_effects, screening_design
+from screening import screening_design, screening_table
 from train_reference import training_configs
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -405,7 +405,7 @@ def screen(
     setting: Settings = None,
     thresholds: Thresholds = THRESHOLDS,
 ) -> None:
-    """Estimate what each of many ingredients is worth: one training more than there are groups, and some.
+    """Estimate what each of many ingredients is worth, from few trainings: sixteen for the eleven groups there are.
 
     Every training leaves out half of the groups, each time others, and has a seed of its own, so that every group is
     compared between as many trainings with it as without. A stopped screening goes on; its table is written as soon as
@@ -429,36 +429,6 @@ def screen(
             write_atomically(out / "screen.md", partial(Path.write_text, data=text))
     typer.echo((out / "screen.md").read_text())
     typer.echo(f"{out / 'screen.csv'}, {out / 'screen.md'}")
-
-
-def screening_table(design: pd.DataFrame, outcomes: pd.DataFrame) -> str:
-    """A Markdown table: what each group adds to the outcomes, with 95 % intervals.
-
-    Args:
-        design: see :func:`screening.screening_design`.
-        outcomes: a row a training with "dice_while_7_clean", "pixel_ap" and "ml", the last NaN where no whole head was
-            read.
-    """
-    shown = {
-        "dice_while_7_clean": ("Dice while 7 of 8 are clean", 3),
-        "pixel_ap": ("average precision of pixels", 3),
-        "ml": ("mL in a whole head without blood", 1),
-    }
-    shown = {name: how for name, how in shown.items() if not outcomes[name].isna().any()}
-    lines = ["| |" + "".join(f" {title}: with, without | difference |" for title, _ in shown.values())]
-    lines.append("| --- |" + " --- | --- |" * len(shown))
-    effects = {name: main_effects(design, outcomes[name]) for name in shown}
-    for group in design.columns:
-        cells = [group]
-        for name, (_, digits) in shown.items():
-            one = effects[name].loc[group]
-            interval = "" if np.isnan(one["low"]) else f" ({one['low']:+.{digits}f} to {one['high']:+.{digits}f})"
-            cells += [
-                f"{one['with']:.{digits}f}, {one['without']:.{digits}f}",
-                f"{one['effect']:+.{digits}f}{interval}",
-            ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":
