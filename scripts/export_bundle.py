@@ -28,7 +28,7 @@ from hemorrhage.systems import configs_of
 ROOT = Path(__file__).resolve().parents[1]
 # Channels into and out of the network and its shape, for the bundle's metadata.
 SYSTEMS: dict[str, tuple[int, int, list[int]]] = {
-    "slice_unet": (4, 2, [208, 208]),
+    "slice_unet": (4, 2, [256, 256]),
     "vnet_small": (1, 1, [64, 64, 64]),
 }
 WEIGHTS = ("model.pt", "model.pt.sha256", "record.json", "curves.csv", "calibration.json")

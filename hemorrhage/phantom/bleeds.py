@@ -59,6 +59,8 @@ def add_bleeds(
         if subtype in VISIBLE and not density_hu:
             # The table's lowest values are of scans whose brain was darker too: no reader outlines what he can't see.
             hu = max(hu, head.numbers["gray"] + LEAST_CONTRAST_HU)
+        if subtype != "IVH":  # around which there is fluid, not gray matter
+            hu = max(hu, head.numbers["gray"] + recipe.least_contrast_hu)
         if recipe.faint_blood < 1:
             hu = max(hu, head.numbers["gray"] + (1.0 - recipe.faint_blood) * PLAIN_CONTRAST_HU)
         fluid = _fluid(subtype, ml, r) if r.chance(recipe.mixed_clots) else {}

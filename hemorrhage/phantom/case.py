@@ -31,6 +31,9 @@ TRAUMA_SHARE = {"EDH": 0.75, "SDH": 0.45}  # of heads whose first subtype it is
 # What undiluted blood can measure, and how much fainter than asked for it may be drawn beside bright bone.
 DENSEST_HU = 92.0
 FAINTER_HU = 15.0
+# By how much, or by the noise where that is more, blood stays denser than gray matter would be in its place: readers
+# outline what they see, and a network that is asked for blood that nobody could see learns to answer a little everywhere.
+SEEN_HU = 8.0
 SEEN_SHARE = 0.01  # of blood in a voxel of a slice; less changes no HU
 
 
@@ -188,7 +191,7 @@ def scan(slices: Slices, scanner: Scanner, r: Draws, **truth: Any) -> Case:
     """Scan drawn slices; ``truth`` is kept in the case's truth."""
     affine, label = slices.affine, slices.label.clone()
     pixel_mm = float(np.linalg.norm(affine[:3, 0]))
-    hu = scan_slices(slices.hu, slices.brain, pixel_mm, scanner, r, partial(_as_dense_as_wanted, slices, label))
+    hu = scan_slices(slices.hu, slices.brain, pixel_mm, scanner, r, partial(_as_dense_as_wanted, slices, label, max(SEEN_HU, scanner.noise_hu)))
     subtypes = {}
     for subtype, wanted in slices.record.items():
         inside = label == BY_NAME[subtype].index
@@ -216,12 +219,18 @@ def scan(slices: Slices, scanner: Scanner, r: Draws, **truth: Any) -> Case:
 
 
 def _as_dense_as_wanted(
-    slices: Slices, label: torch.Tensor, hu: torch.Tensor, kernel: Callable[[torch.Tensor], torch.Tensor]
+    slices: Slices,
+    label: torch.Tensor,
+    seen_hu: float,
+    hu: torch.Tensor,
+    kernel: Callable[[torch.Tensor], torch.Tensor],
 ) -> torch.Tensor:
     """``hu`` (K, I, J) with each bleed so dense that the median of its labeled voxels is the wanted HU.
 
     What surrounds a thin bleed and how the scanner blurs and hardens there decides what a reader measures; the tables
-    are of measured blood. Where this scanner has turned brain white, ``label`` is emptied: no reader sees blood there.
+    are of measured blood. Where this scanner has brightened brain beside bone, blood is made fainter than wanted for
+    that, but not so faint that its contrast falls below ``seen_hu``. Where it has turned brain white, ``label`` is
+    emptied: no reader sees blood there.
     """
     shares = [kernel(blood) for blood in slices.blood]  # of the whole stack: slices reach into their neighbors
     gray = slices.head.numbers["gray"]
@@ -235,5 +244,6 @@ def _as_dense_as_wanted(
         if not inside.any():
             continue
         missing = float(((bleed.density_hu - hu[seen][inside]) / share[inside].clamp(min=0.2)).median())
-        hu[seen] += min(DENSEST_HU - bleed.density_hu, max(-FAINTER_HU, missing)) * share
+        fainter = min(FAINTER_HU, max(0.0, bleed.density_hu - gray - seen_hu))
+        hu[seen] += min(DENSEST_HU - bleed.density_hu, max(-fainter, missing)) * share
     return hu

@@ -33,6 +33,8 @@ class Recipe:
         veins: factor on the contrast of the deep veins and of the tentorium's free edge.
         faint_blood: 1 draws densities from the whole table, 0 keeps blood at least 15 HU above gray matter, and between
             them that share less; more than 1 draws the table's lower end more often than it occurs.
+        least_contrast_hu: blood outside the ventricles is denser than gray matter by this at least, in HU; 0 takes the
+            table's word for it, but for bleeds that no reader would have seen.
     """
 
     beam_hardening: float = 1.0
@@ -53,6 +55,7 @@ class Recipe:
     edema: float = 0.12
     veins: float = 1.0
     faint_blood: float = 1.0
+    least_contrast_hu: float = 0.0
 
     def without(self, *names: str) -> Recipe:
         """A copy that leaves the named ingredients out.
