@@ -191,7 +191,14 @@ def scan(slices: Slices, scanner: Scanner, r: Draws, **truth: Any) -> Case:
     """Scan drawn slices; ``truth`` is kept in the case's truth."""
     affine, label = slices.affine, slices.label.clone()
     pixel_mm = float(np.linalg.norm(affine[:3, 0]))
-    hu = scan_slices(slices.hu, slices.brain, pixel_mm, scanner, r, partial(_as_dense_as_wanted, slices, label, max(SEEN_HU, scanner.noise_hu)))
+    hu = scan_slices(
+        slices.hu,
+        slices.brain,
+        pixel_mm,
+        scanner,
+        r,
+        partial(_as_dense_as_wanted, slices, label, max(SEEN_HU, scanner.noise_hu)),
+    )
     subtypes = {}
     for subtype, wanted in slices.record.items():
         inside = label == BY_NAME[subtype].index

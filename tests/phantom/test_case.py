@@ -152,3 +152,15 @@ def test_no_voxel_that_the_scanner_turned_white_is_labeled():
     truth = case.truth["subtypes"]["SDH"]
     assert truth["ml"] == pytest.approx(float(inside.sum()) * 1.5 * 1.5 * 5.0 / 1000)
     assert 0 < truth["ml"] < truth["wanted_ml"]
+
+
+def test_blood_beside_bright_bone_stays_denser_than_brain_would_be_there():
+    """Made so faint that its median is what was asked for, it would be darker than the brain around it."""
+    glaring = Scanner(noise_hu=1.0, hardening=2.8, glare=0.08, glare_mm=10.0, streak_hu=0.0, holder=False)
+    scans = [
+        make_case(2, subtypes=names, volume_ml={n: 12.0 for n in names}, density_hu={n: 50.0 for n in names},
+                  spacing_mm=(1.5, 1.5, 5.0), scanner=glaring, pose=False)
+        for names in (["EDH"], [])
+    ]  # fmt: skip
+    there = scans[0].label > 0
+    assert float((scans[0].hu - scans[1].hu)[there].median()) > 4

@@ -166,3 +166,11 @@ def test_faint_blood_can_be_left_out_and_in_part(share, least):
         add_bleeds(head, ["IVH"], Draws(seed), {"IVH": 1.0}, recipe=recipe).bleeds[0].density_hu for seed in range(6)
     ]
     assert min(drawn) == pytest.approx(head.numbers["gray"] + least)  # most small IVH of the table are fainter
+
+
+@pytest.mark.parametrize("name", ["EDH", "SDH", "SAH", "IPH"])
+def test_blood_outside_the_ventricles_has_the_least_contrast_that_is_asked_for(name):
+    head = draw_head(Draws(2), NOTHING)
+    recipe = replace(NOTHING, faint_blood=4.0, least_contrast_hu=12.0)
+    drawn = [add_bleeds(head, [name], Draws(seed), {name: 3.0}, recipe=recipe).bleeds[0] for seed in range(6)]
+    assert min(b.density_hu for b in drawn) == pytest.approx(head.numbers["gray"] + 12.0)
