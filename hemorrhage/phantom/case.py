@@ -32,7 +32,7 @@ TRAUMA_SHARE = {"EDH": 0.75, "SDH": 0.45}  # of heads whose first subtype it is
 DENSEST_HU = 92.0
 FAINTER_HU = 15.0
 # By how much, or by the noise where that is more, blood stays denser than gray matter would be in its place: readers
-# outline what they see, and a network that is asked for blood that nobody could see learns to answer a little everywhere.
+# outline what they see, and a network that is asked for what nobody could see learns to answer a little everywhere.
 SEEN_HU = 8.0
 SEEN_SHARE = 0.01  # of blood in a voxel of a slice; less changes no HU
 
@@ -191,14 +191,8 @@ def scan(slices: Slices, scanner: Scanner, r: Draws, **truth: Any) -> Case:
     """Scan drawn slices; ``truth`` is kept in the case's truth."""
     affine, label = slices.affine, slices.label.clone()
     pixel_mm = float(np.linalg.norm(affine[:3, 0]))
-    hu = scan_slices(
-        slices.hu,
-        slices.brain,
-        pixel_mm,
-        scanner,
-        r,
-        partial(_as_dense_as_wanted, slices, label, max(SEEN_HU, scanner.noise_hu)),
-    )
+    adjust = partial(_as_dense_as_wanted, slices, label, max(SEEN_HU, scanner.noise_hu))
+    hu = scan_slices(slices.hu, slices.brain, pixel_mm, scanner, r, adjust)
     subtypes = {}
     for subtype, wanted in slices.record.items():
         inside = label == BY_NAME[subtype].index

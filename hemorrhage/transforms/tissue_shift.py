@@ -15,8 +15,8 @@ __all__ = ["RandTissueShiftd"]
 class RandTissueShiftd(RandomizableTransform, MapTransform):
     """Add one random number to all that is not 0: scanners err in the zero, and brains differ.
 
-    MONAI's ``RandShiftIntensityd`` moves what is outside the mask too, and ``RandStdShiftIntensityd`` takes several times
-    as long, because it measures the spread of each image first.
+    MONAI's ``RandShiftIntensityd`` moves what is outside the mask too, and ``RandStdShiftIntensityd`` takes several
+    times as long, because it measures the spread of each image first.
 
     Args:
         keys: tensors.

@@ -64,8 +64,8 @@ class RandTurnedCropd(RandomizableTransform, MapTransform):
         num_samples: crops a plane.
         degrees: largest angle.
         scale_range: largest relative change of size, drawn for each axis.
-        shift: largest distance of the pixel from the crop's middle along each axis, as a share of ``size``. A crop keeps
-            within the plane, or where it is larger than that in its middle.
+        shift: largest distance of the pixel from the crop's middle along each axis, as a share of ``size``. A crop
+            keeps within the plane, or where it is larger than that in its middle.
         mirror_prob: chance that the first axis is turned around.
         mode: interpolation of each key, "bilinear" for images and "nearest" for masks.
     """

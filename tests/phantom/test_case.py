@@ -158,7 +158,7 @@ def test_blood_beside_bright_bone_stays_denser_than_brain_would_be_there():
     """Made so faint that its median is what was asked for, it would be darker than the brain around it."""
     glaring = Scanner(noise_hu=1.0, hardening=2.8, glare=0.08, glare_mm=10.0, streak_hu=0.0, holder=False)
     scans = [
-        make_case(2, subtypes=names, volume_ml={n: 12.0 for n in names}, density_hu={n: 50.0 for n in names},
+        make_case(2, subtypes=names, volume_ml=dict.fromkeys(names, 12.0), density_hu=dict.fromkeys(names, 50.0),
                   spacing_mm=(1.5, 1.5, 5.0), scanner=glaring, pose=False)
         for names in (["EDH"], [])
     ]  # fmt: skip
