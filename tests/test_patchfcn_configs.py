@@ -144,7 +144,7 @@ def test_a_unet_goes_the_same_way_with_averaged_weights(study, elsewhere):
     assert 0.02 < brain.mean() < 0.6  # the answer is kept to the brain, whatever the network sees around it
 
 
-@pytest.mark.parametrize(("weights", "epochs"), [(None, [20, 14]), ("mine.pt", [0, 14])])
+@pytest.mark.parametrize(("weights", "epochs"), [(None, [15, 16]), ("mine.pt", [0, 16])])
 def test_only_a_training_from_nothing_begins_on_coarse_pixels(weights, epochs):
     parser = ConfigParser()
     parser.read_config(config(*configs_of(ROOT, "slice_unet", "train")))
