@@ -384,11 +384,11 @@ GROUPS = (
     "uneven_bone+snug_brain",
     "veins+sinuses+dura",
     "calcifications",
-    "deep_nuclei",
+    "deep_nuclei+cerebellum",
     "old_lesions+edema",
     "trauma+collections+skull_defects+metal",
     "mixed_clots",
-    "faint_blood",
+    "faint_blood+least_contrast_hu",
 )
 
 

@@ -184,6 +184,7 @@ def draw_head(r: Draws, recipe: Recipe | None = None, trauma_share: float | None
         "bubbles_above": r.uniform(0.9, 2.2) if broken and r.chance(0.5) else FAR_MM,
         "fracture": float(broken), "hit_x": float(site[0]), "hit_y": float(site[1]), "hit_z": float(site[2]),
     }  # fmt: skip
+    fields["change"] = fields["change"] + recipe.cerebellum * _cerebellum((x, y, z), tent, r.spawn())
     return Head(fields, numbers, scale)  # type: ignore[arg-type]
 
 
@@ -312,6 +313,11 @@ def _deep_nuclei(atlas, r):
         (ellipsoid(side, (11, -19, 8), (9, 14, 9)), r.uniform(0.0, 4.5)),
     ]
     return torch.stack([value * step(part, 4.0) for part, value in parts]).amax(0)
+
+
+def _cerebellum(atlas, tent, r):
+    """HU by which the cerebellum differs from the cerebrum: through a tilted slice the tentorium parts the two."""
+    return r.normal(1.0, 2.0, -3.0, 6.0) * step(-tent, 2.0) * step(-24 - atlas[1], 8.0)
 
 
 def _deep_veins(atlas, r):

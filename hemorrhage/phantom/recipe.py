@@ -21,6 +21,7 @@ class Recipe:
         calcifications: factor on their frequency.
         snug_brain: factor on how far gyri fill the space under the table, where the averaged atlas has fluid.
         deep_nuclei: factor on the contrast of caudate, putamen and thalamus.
+        cerebellum: factor on how much its density differs from the cerebrum's.
         old_lesions: factor on the frequency of infarcts and pale white matter.
         trauma: share of heads without extra-axial blood that were hit: swollen scalp, fractures, air in the skull.
             Where there is epidural or subdural blood the share is higher.
@@ -46,6 +47,7 @@ class Recipe:
     calcifications: float = 1.0
     snug_brain: float = 1.0
     deep_nuclei: float = 1.0
+    cerebellum: float = 1.0
     old_lesions: float = 1.0
     trauma: float = 0.25
     mixed_clots: float = 0.3

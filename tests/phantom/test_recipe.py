@@ -174,3 +174,15 @@ def test_blood_outside_the_ventricles_has_the_least_contrast_that_is_asked_for(n
     recipe = replace(NOTHING, faint_blood=4.0, least_contrast_hu=12.0)
     drawn = [add_bleeds(head, [name], Draws(seed), {name: 3.0}, recipe=recipe).bleeds[0] for seed in range(6)]
     assert min(b.density_hu for b in drawn) == pytest.approx(head.numbers["gray"] + 12.0)
+
+
+def test_the_cerebellum_has_a_density_of_its_own_below_the_tentorium():
+    plain, other = (draw_head(Draws(4), replace(NOTHING, cerebellum=share)) for share in (0.0, 1.0))
+    change = other.fields["change"] - plain.fields["change"]
+    inside = change.abs() > 1e-3
+    assert inside.any()
+    assert float(other.fields["tent"][inside].max()) < 2.5
+    level = change[inside].abs().max()
+    assert 0 < float(level) <= 6
+    assert torch.sign(change[inside]).unique().numel() == 1
+    assert plain.numbers == other.numbers
