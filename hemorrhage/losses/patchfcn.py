@@ -35,24 +35,16 @@ class PatchFCNLoss(nn.Module):
         patches: weight of the patches' mean cross entropy; without effect on a network without a patch branch.
         dice: weight of 1 - Dice of any hemorrhage over the batch. The papers have none; it shortens trainings of
             minutes many times.
-        slice_dice: weight of the mean of 1 - Dice of each slice that holds hemorrhage: in the Dice of a batch a small
-            bleed counts for next to nothing beside a large one.
     """
 
     def __init__(
-        self,
-        positive_weight: float = 3.0,
-        pixels: float = 1.0,
-        patches: float = 1.0,
-        dice: float = 0.0,
-        slice_dice: float = 0.0,
+        self, positive_weight: float = 3.0, pixels: float = 1.0, patches: float = 1.0, dice: float = 0.0
     ) -> None:
         super().__init__()
         self.positive_weight = positive_weight
         self.pixels = pixels
         self.patches = patches
         self.dice = dice
-        self.slice_dice = slice_dice
 
     def forward(self, answer: torch.Tensor | Mapping[str, torch.Tensor], label: torch.Tensor) -> torch.Tensor:
         """The loss.
@@ -73,21 +65,12 @@ class PatchFCNLoss(nn.Module):
         if self.pixels:
             weight = 1.0 + (self.positive_weight - 1.0) * blood
             total = total + self.pixels * (weight * functional.nll_loss(logs, target, reduction="none")).mean()
-        p = 1.0 - logs[:, 0].exp()
         if self.dice:
-            total = total + self.dice * (1.0 - _overlap(p, blood, 0))
-        if self.slice_dice and blood.any():
-            total = total + self.slice_dice * (1.0 - _overlap(p, blood, 1)[blood.flatten(1).any(1)]).mean()
+            p = 1.0 - logs[:, 0].exp()
+            # Twenty pixels on both sides keep a batch with a speck of blood from swinging the loss.
+            overlap = (2.0 * (p * blood).sum() + 20.0) / (p.sum() + blood.sum() + 20.0)
+            total = total + self.dice * (1.0 - overlap)
         if self.patches and patches is not None:
             wanted = patch_labels(label, patches.shape[1])
             total = total + self.patches * functional.cross_entropy(patches.float().flatten(0, 1), wanted.flatten())
         return total
-
-
-def _overlap(p: torch.Tensor, blood: torch.Tensor, kept: int) -> torch.Tensor:
-    """Dice of probabilities (B, ...) over all axes but the first ``kept``.
-
-    Twenty pixels on both sides keep a speck of blood from swinging the loss.
-    """
-    axes = tuple(range(kept, p.ndim))
-    return (2.0 * (p * blood).sum(axes) + 20.0) / (p.sum(axes) + blood.sum(axes) + 20.0)

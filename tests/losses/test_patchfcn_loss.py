@@ -43,16 +43,6 @@ def test_terms_add_up_with_their_weights():
     assert float(PatchFCNLoss(pixels=0, patches=0, dice=1)(answer, label)) == pytest.approx(1 - dice)
 
 
-def test_each_slice_with_blood_has_a_dice_of_its_own_and_the_others_none():
-    label = torch.zeros(3, 1, 4, 4)
-    label[0, 0, 0, 0] = label[1, 0] = 1  # one pixel of sixteen, all, none
-    logits = torch.zeros(3, 2, 4, 4)  # one half everywhere
-    loss = PatchFCNLoss(pixels=0, patches=0, slice_dice=2)
-    speck, whole = (2 * 0.5 + 20) / (8 + 1 + 20), (2 * 8 + 20) / (8 + 16 + 20)
-    assert float(loss(logits, label)) == pytest.approx(2 * (1 - (speck + whole) / 2))
-    assert float(loss(logits, torch.zeros(3, 1, 4, 4))) == 0
-
-
 def test_loss_falls_to_zero_with_the_right_answer():
     label = torch.zeros(1, 1, 8, 8)
     label[..., :4] = 1
