@@ -8,7 +8,7 @@ from monai.bundle import run as run_bundle
 
 TRAINING = {
     **SMALL,
-    "precision": "float32",  # in bfloat16 on one thread of some processors this training meets a loss that is not finite
+    "precision": "float32",  # in bfloat16, on one thread of some processors, its loss is not finite
     "network_def#width": 8,
     "network_def#dropout": 0.1,
     "train#phantoms#subtypes": ["IPH"],
