@@ -8,7 +8,6 @@ from monai.bundle import run as run_bundle
 
 TRAINING = {
     **SMALL,
-    "precision": "float32",  # in bfloat16, on one thread of some processors, its loss is not finite
     "network_def#width": 8,
     "network_def#dropout": 0.1,
     "train#phantoms#subtypes": ["IPH"],

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from monai.inferers import Inferer
+
+from hemorrhage.inferers.small_convolutions import SmallConvolutionsInFloat32
 
 __all__ = ["AutocastInferer", "fast_dtype"]
 
@@ -29,8 +32,9 @@ class AutocastInferer(Inferer):
     """Run another inferer in mixed precision, on any device.
 
     MONAI's engines name "cuda" in their own autocast, so their ``amp`` does nothing for a processor; this serves
-    trainer and evaluator alike. The result, a tensor or a dictionary of them, is float32 again, so that losses and
-    probabilities are.
+    trainer and evaluator alike. While training on a processor, convolutions larger than what they read stay in float32
+    (:class:`hemorrhage.inferers.small_convolutions.SmallConvolutionsInFloat32`). The result, a tensor or a dictionary
+    of them, is float32 again, so that losses and probabilities are.
 
     Args:
         inferer: the inferer that calls the network.
@@ -50,7 +54,12 @@ class AutocastInferer(Inferer):
     def __call__(self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any) -> Any:
         """Infer ``inputs`` (B, C, *spatial) with ``network``."""
         dtype = self.dtype or fast_dtype(inputs.device)
-        with torch.autocast(inputs.device.type, dtype=dtype, enabled=dtype != torch.float32):
+        mixed = dtype != torch.float32
+        trained = mixed and inputs.device.type == "cpu" and torch.is_grad_enabled()
+        with (
+            torch.autocast(inputs.device.type, dtype=dtype, enabled=mixed),
+            SmallConvolutionsInFloat32() if trained else contextlib.nullcontext(),
+        ):
             return _in_float32(self.inferer(inputs, network, *args, **kwargs))
 
 
