@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import torch
 from hemorrhage.errors import ScanError
 from hemorrhage.files import sha256_of, write_atomically
 
-__all__ = ["check_weights", "load_weights", "publish_weights", "read_weights"]
+__all__ = ["check_weights", "joined_weights", "load_weights", "members_of", "publish_weights", "read_weights"]
 
+MEMBER = "members."  # first word of the names in a file that holds several trainings
 RUNNING = ("running_mean", "running_var")  # of normalization layers
 
 
@@ -83,13 +85,30 @@ def read_weights(path: Path, map_location: Any = "cpu") -> tuple[dict[str, torch
     return content, found
 
 
-def load_weights(network: torch.nn.Module, path: Path, map_location: Any = "cpu") -> str:
+def joined_weights(contents: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The weights of several trainings of one network as those of :class:`hemorrhage.networks.MeanOfNetworks`."""
+    return {f"{MEMBER}{n}.{name}": t for n, content in enumerate(contents) for name, t in content.items()}
+
+
+def members_of(content: Mapping[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+    """The trainings whose weights were joined in ``content``: itself alone where none were."""
+    if not content or not all(name.startswith(MEMBER) for name in content):
+        return [dict(content)]
+    members: dict[str, dict[str, torch.Tensor]] = {}
+    for name, tensor in content.items():
+        number, own = name.removeprefix(MEMBER).split(".", 1)
+        members.setdefault(number, {})[own] = tensor
+    return list(members.values())
+
+
+def load_weights(network: torch.nn.Module, path: Path, map_location: Any = "cpu", first_member: bool = False) -> str:
     """Load ``path`` into ``network``, every tensor in its place, and nothing but tensors.
 
     Args:
         network: the module to fill.
         path: as in :func:`read_weights`.
         map_location: where tensors are read to.
+        first_member: whether of several trainings joined in ``path`` the first is wanted, to train on from.
 
     Returns:
         the file's SHA-256.
@@ -99,6 +118,8 @@ def load_weights(network: torch.nn.Module, path: Path, map_location: Any = "cpu"
             are no finite numbers where a network multiplies by them.
     """
     content, found = read_weights(path, map_location)
+    if first_member:
+        content = members_of(content)[0]
     # Buffers of other kinds may hold infinities on purpose: the leaves of a forest do.
     factors = {name for name, _ in network.named_parameters()}
     broken = _not_finite({n: t for n, t in content.items() if n in factors or n.endswith(RUNNING)})

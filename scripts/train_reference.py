@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import platform
-import shutil
 import subprocess
 import sys
 import time
@@ -34,6 +33,7 @@ from hemorrhage.weights import publish_weights
 ROOT = Path(__file__).resolve().parents[1]
 
 SYSTEMS = systems(ROOT)
+SHARED = ("system", "configs", "data")  # what a record of several steps or members says once
 
 
 def training_configs(system: str) -> tuple[str, ...]:
@@ -63,9 +63,15 @@ def keep_origin(weights: Path | None, folder: Path) -> None:
         return
     record, curves = weights.parent / "record.json", weights.parent / "curves.csv"
     known = weights.is_file() and record.exists() and curves.exists()
-    if known and json.loads(record.read_text()).get("sha256") == sha256_of(weights):
-        shutil.copyfile(record, folder / "origin.json")
-        shutil.copyfile(curves, folder / "origin.csv")
+    if known and (found := json.loads(record.read_text())).get("sha256") == sha256_of(weights):
+        table = pd.read_csv(curves)
+        if "members" in found:  # of several trainings in one file it goes on with the first
+            found = {**{k: found[k] for k in SHARED if k in found}, **found["members"][0]}
+            table = table[table["member"] == 1].drop(columns="member").dropna(axis=1, how="all")
+            if table.empty:
+                return
+        (folder / "origin.json").write_text(json.dumps(found, indent=1) + "\n")
+        table.to_csv(folder / "origin.csv", index=False)
 
 
 def after_origin(record: dict[str, Any], curves: pd.DataFrame, folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -83,14 +89,13 @@ def after_origin(record: dict[str, Any], curves: pd.DataFrame, folder: Path) -> 
     if not (folder / "origin.json").exists():
         return record, curves
     before = json.loads((folder / "origin.json").read_text())
-    shared = ("system", "configs", "data")
-    steps = before.get("steps") or [_without(before, *shared, "sha256", "parameters")]
-    steps = [*steps, {**_without(record, *shared), "from": before["sha256"]}]
+    steps = before.get("steps") or [_without(before, *SHARED, "sha256", "parameters")]
+    steps = [*steps, {**_without(record, *SHARED), "from": before["sha256"]}]
     minutes = round(sum(step["minutes_of_epochs"] for step in steps), 1)
     first = pd.read_csv(folder / "origin.csv")
     if "step" not in first:
         first.insert(0, "step", 1)
-    whole = {**{k: record[k] for k in shared}, "minutes_of_epochs": minutes, "steps": steps}
+    whole = {**{k: record[k] for k in SHARED}, "minutes_of_epochs": minutes, "steps": steps}
     return whole, pd.concat([first, curves.assign(step=len(steps))], ignore_index=True)
 
 

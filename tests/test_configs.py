@@ -77,10 +77,10 @@ def test_properties_are_complete(name, kind, elsewhere):
 
 def test_shared_blocks_are_equal():
     train, inference = (yaml.safe_load((ROOT / f"configs/{n}.yaml").read_text()) for n in ("train", "inference"))
-    shared = ("network_def", "network", "bundle_root", "template", "to_network", "spacing_mm", "precision", "device")
+    shared = ("network_def", "bundle_root", "template", "to_network", "spacing_mm", "precision", "device")
     for key in shared:
         assert train[key] == inference[key], key
-    for key in ("threshold", "smallest_bleed_mm3"):
+    for key in ("threshold", "smallest_bleed_mm3", "network"):
         assert yaml.safe_load((ROOT / "configs/evaluate.yaml").read_text())[key] == inference[key], key
     steps = [step for step in [*train["prepare"], *train["normalize"]] if step != "@to_network"]
     alone = [step for step in steps if step["keys"] == "image"]

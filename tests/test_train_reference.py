@@ -9,8 +9,12 @@ import pytest
 import torch
 from conftest import ROOT
 
+from hemorrhage.files import sha256_of
 from hemorrhage.networks import VNet
 from hemorrhage.weights import load_weights
+
+sys.path.insert(0, str(ROOT / "scripts"))
+from train_reference import after_origin, keep_origin
 
 SMALL = {
     "network_def#width": 2,
@@ -70,6 +74,30 @@ def test_weights_are_trained_published_and_trained_on(tmp_path):
         assert last["minutes_of_epochs"] == pytest.approx(total, abs=0.051)
         curves = pd.read_csv(folder / "curves.csv")
         assert curves[["step", "epoch"]].to_numpy().tolist() == [[1, 1], [1, 2], [2, 1]]
+
+
+def test_of_several_trainings_in_one_file_the_first_is_what_came_before(tmp_path):
+    weights = tmp_path / "joined/model.pt"
+    weights.parent.mkdir()
+    weights.write_bytes(b"weights")
+    members = [{"seed": n, "sha256": f"of member {n}", "minutes_of_epochs": 5.0, "parameters": 9} for n in (6, 7)]
+    shared = {"system": "slice_unet", "configs": ["train"], "data": "phantoms alone"}
+    record = {**shared, "members": members, "sha256": sha256_of(weights)}
+    (weights.parent / "record.json").write_text(json.dumps(record))
+    curves = pd.DataFrame({"epoch": [1, 2, 1], "seconds": 100.0, "member": [1, 1, 2]})
+    curves.to_csv(weights.parent / "curves.csv", index=False)
+    run = tmp_path / "run"
+    run.mkdir()
+    keep_origin(weights, run)
+    own = {**shared, "seed": 8, "minutes_of_epochs": 2.0}
+    whole, both = after_origin(own, pd.DataFrame({"epoch": [1], "seconds": [120.0]}), run)
+    assert whole["steps"] == [
+        {"seed": 6, "minutes_of_epochs": 5.0},
+        {"seed": 8, "minutes_of_epochs": 2.0, "from": "of member 6"},
+    ]
+    assert whole["minutes_of_epochs"] == 7.0
+    assert both[["step", "epoch"]].to_numpy().tolist() == [[1, 1], [1, 2], [2, 1]]
+    assert "member" not in both
 
 
 def test_what_cannot_be_trained_is_said_at_once(tmp_path):

@@ -122,7 +122,7 @@ class Checkpoints:
                 # A running average would else begin with the random weights that the network had when it was built.
                 averages = [other for other in self.others.values() if isinstance(other, torch.nn.Module)]
                 for module in (inner, *averages):
-                    load_weights(_unwrapped(module), Path(self.initial_weights).expanduser())
+                    load_weights(_unwrapped(module), Path(self.initial_weights).expanduser(), first_member=True)
             return
         if not self.resume:
             raise ScanError(

@@ -1,0 +1,102 @@
+"""Several trainings of one network as one file of weights, which reads scans with the mean of their probabilities.
+
+    python scripts/join_weights.py models/slice_unet runs/1/model.pt runs/2/model.pt runs/3/model.pt
+
+The joined file takes the place of a single one everywhere: inference and evaluation see from it how many networks it
+holds, and reading takes that many times as long. Training that starts from it goes on with the first. Records and
+curves that lie beside the trainings' weights are kept; a calibration is not, because it was that of other weights:
+run ``scripts/calibrate.py`` again.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import torch
+import typer
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from hemorrhage.errors import ScanError
+from hemorrhage.files import write_atomically
+from hemorrhage.report.calibrated_score import CALIBRATION
+from hemorrhage.weights import joined_weights, members_of, publish_weights, read_weights
+
+SHARED = ("system", "configs", "data")  # what the record of the whole says once
+
+
+def read_members(files: list[Path]) -> tuple[list[dict[str, torch.Tensor]], list[str]]:
+    """The weights of each training and their SHA-256.
+
+    Raises:
+        ScanError: E_WEIGHTS or E_CHECKPOINT if a file cannot be read, holds several trainings itself, is there twice,
+            or is of another network than the first.
+    """
+    contents: list[dict[str, torch.Tensor]] = []
+    digests: list[str] = []
+    for path in files:
+        content, digest = read_weights(path)
+        cause = None
+        if len(members_of(content)) > 1:
+            cause = "it holds several trainings already"
+        elif digest in digests:
+            cause = "these weights are there twice"
+        elif contents and _shapes(content) != _shapes(contents[0]):
+            cause = f"it is of another network than {files[0].name}"
+        if cause:
+            raise ScanError("E_CHECKPOINT", path, cause, "Name single trainings of one network, each once.")
+        contents.append(content)
+        digests.append(digest)
+    return contents, digests
+
+
+def _shapes(content: dict[str, torch.Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in content.items()}
+
+
+def read_record(weights: Path, digest: str) -> tuple[dict[str, Any], pd.DataFrame | None]:
+    """What lies beside weights of how they were made: the record, or no more than their hash, and the curve."""
+    record, curves = weights.parent / "record.json", weights.parent / "curves.csv"
+    if record.is_file() and (found := json.loads(record.read_text())).get("sha256") == digest:
+        return found, pd.read_csv(curves) if curves.is_file() else None
+    return {"sha256": digest}, None
+
+
+def main(
+    out: Annotated[Path, typer.Argument(help="Folder that gets model.pt, its hash, record.json and curves.csv.")],
+    weights: Annotated[list[Path], typer.Argument(help="Weights of single trainings, two or more.")],
+) -> None:
+    """Join WEIGHTS into OUT/model.pt."""
+    if len(weights) < 2:
+        raise typer.BadParameter("name two trainings or more")
+    try:
+        contents, digests = read_members(weights)
+    except ScanError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(error.exit_code) from None
+    records, curves = zip(*(read_record(w, d) for w, d in zip(weights, digests, strict=True)), strict=True)
+    found = publish_weights(joined_weights(contents), out / "model.pt")
+    whole = {
+        **{k: records[0][k] for k in SHARED if k in records[0]},
+        "minutes_of_epochs": round(sum(r.get("minutes_of_epochs", 0.0) for r in records), 1),
+        "members": [{k: v for k, v in r.items() if k not in SHARED} for r in records],
+        "sha256": found,
+        "parameters": sum(t.numel() for c in contents for t in c.values() if t.is_floating_point()),
+    }
+    write_atomically(out / "record.json", lambda path: path.write_text(json.dumps(whole, indent=1) + "\n"))
+    numbered = [c.assign(member=n) for n, c in enumerate(curves, 1) if c is not None]
+    if numbered:
+        write_atomically(out / "curves.csv", partial(pd.concat(numbered, ignore_index=True).to_csv, index=False))
+    else:
+        (out / "curves.csv").unlink(missing_ok=True)
+    (out / CALIBRATION).unlink(missing_ok=True)
+    typer.echo(f"{out / 'model.pt'}: {found}, {len(weights)} trainings; calibrate it with scripts/calibrate.py")
+
+
+if __name__ == "__main__":
+    typer.run(main)
