@@ -24,6 +24,7 @@ from torch.nn import functional
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from hemorrhage.networks import network_of_weights  # noqa: E402
 from hemorrhage.transforms.pixel_size import PixelSized  # noqa: E402 - the package is found by the line above
 from hemorrhage.weights import load_weights  # noqa: E402
 
@@ -88,7 +89,7 @@ def main(
     config = ConfigParser()
     config.read_config([str(ROOT / f"configs/{name}.yaml") for name in ("inference", *overlay)])
     config.update({"bundle_root": str(ROOT), **{k: yaml.safe_load(v) for k, v in (s.split("=", 1) for s in setting)}})
-    network = config.get_parsed_content("network_def")
+    network = network_of_weights(config.get_parsed_content("network_def"), weights)
     load_weights(network, weights)
     network.eval()
     item: dict[str, Any] = config.get_parsed_content("preprocessing")({"image": str(scan.absolute())})
