@@ -18,10 +18,11 @@ _CONVOLUTIONS = {
 class SmallConvolutionsInFloat32(TorchFunctionMode):
     """While this is entered, such convolutions leave mixed precision on a processor.
 
-    oneDNN (torch 2.13, processors with AVX-512) takes the weights' gradient of a bfloat16 convolution from memory that
-    nobody wrote wherever an axis is shorter than the kernel: 4 voxels under a kernel of 5, as in the deepest stage of
-    a VNet that reads 64 voxels. It is wrong by as much as the gradient itself, and at times not finite; answers and
-    the gradient of the input are right. So little work is in these that float32 costs nothing.
+    oneDNN (torch 2.13, processors with AVX-512) can take the weights' gradient of a bfloat16 convolution from memory
+    that nobody wrote where an axis is shorter than the kernel: 4 voxels under a kernel of 5, as in the deepest stage of
+    a VNet that reads 64 voxels. It is wrong by about as much as the gradient itself, and at times not finite; answers
+    and the gradient of the input are right, and so are dilated kernels. So little work is in these that float32 costs
+    next to nothing.
     """
 
     def __torch_function__(
@@ -35,9 +36,9 @@ class SmallConvolutionsInFloat32(TorchFunctionMode):
         if func not in _CONVOLUTIONS or not torch.is_autocast_enabled("cpu") or len(args) < 2:
             return func(*args, **kwargs)
         image, weight, *others = args
-        if image.device.type != "cpu" or all(
-            size >= kernel for size, kernel in zip(image.shape[2:], weight.shape[2:], strict=True)
-        ):
+        kernel = weight.shape[2:]
+        sizes = image.shape[-len(kernel) :]  # a single image has no batch axis
+        if image.device.type != "cpu" or all(size >= k for size, k in zip(sizes, kernel, strict=True)):
             return func(*args, **kwargs)
         others = [other.float() if isinstance(other, torch.Tensor) else other for other in others]
         with torch.autocast("cpu", enabled=False):

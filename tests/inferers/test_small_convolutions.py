@@ -42,6 +42,8 @@ def test_only_convolutions_larger_than_their_input_are_in_float32():
     with torch.autocast("cpu", torch.bfloat16), SmallConvolutionsInFloat32():
         assert network(torch.rand(1, 2, 3, 3, 1)).dtype == torch.bfloat16
         assert network(torch.rand(1, 2, 3, 2, 1)).dtype == torch.float32
+        assert network(torch.rand(2, 3, 2, 1)).dtype == torch.float32  # without a batch axis
+        assert network(torch.rand(2, 3, 3, 1)).dtype == torch.bfloat16
         assert torch.nn.functional.conv1d(torch.rand(1, 1, 2), torch.rand(1, 1, 3), None, 1, 1).dtype == torch.float32
     with torch.autocast("cpu", torch.bfloat16):
         assert network(torch.rand(1, 2, 3, 2, 1)).dtype == torch.bfloat16
