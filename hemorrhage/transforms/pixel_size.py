@@ -27,14 +27,32 @@ def resized_slices(image: torch.Tensor, size: Sequence[int], mode: str) -> torch
     Args:
         image: (C, I, J, K).
         size: new I and J.
-        mode: "area" averages the pixels that a larger one covers, "nearest-exact" for labels, "bilinear" to enlarge.
+        mode: "area" averages what a pixel covers, each old one by the share that lies within, "nearest-exact" for
+            labels, "bilinear" to enlarge.
 
     Returns:
         (C, *size, K) of the same type.
     """
-    slices = image.permute(3, 0, 1, 2)
-    small = functional.interpolate(slices.float(), size=tuple(size), mode=mode)
+    slices = image.permute(3, 0, 1, 2).float()
+    if mode == "area":
+        first, second = (_coverage(old, new).to(slices) for old, new in zip(image.shape[1:3], size, strict=True))
+        small = first @ slices @ second.T
+    else:
+        small = functional.interpolate(slices, size=tuple(size), mode=mode)
     return small.permute(1, 2, 3, 0).to(image.dtype).contiguous()
+
+
+def _coverage(old: int, new: int) -> torch.Tensor:
+    """(new, old) share that each of ``old`` pixels has of each of ``new`` on the same length; rows add up to 1.
+
+    ``functional.interpolate`` averages whole pixels alone, any that a larger one touches: three instead of two for one
+    of twice their size and a little, two instead of one for one of nearly the same.
+    """
+    edges = torch.arange(new + 1, dtype=torch.float64) * old / new
+    pixels = torch.arange(old, dtype=torch.float64)
+    upper = torch.minimum(edges[1:, None], pixels + 1)
+    lower = torch.maximum(edges[:-1, None], pixels)
+    return (upper - lower).clamp(min=0) * new / old
 
 
 class PixelSized(MapTransform, InvertibleTransform):

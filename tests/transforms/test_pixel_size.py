@@ -26,6 +26,23 @@ def test_pixels_are_averaged_and_keep_their_place():
     assert torch.allclose(out.affine[:3, :3], scan.affine[:3, :3] @ torch.diag(torch.tensor([2.0, 2, 1]).double()))
 
 
+def test_a_pixel_on_the_border_is_shared_by_what_lies_in_each():
+    row = torch.tensor([1.0, 4.0, 10.0])
+    across = resized_slices(row.reshape(1, 3, 1, 1), (2, 1), "area").flatten()
+    assert torch.allclose(across, torch.tensor([(1 + 2) / 1.5, (2 + 10) / 1.5]))
+    along = resized_slices(row.reshape(1, 1, 3, 1), (1, 2), "area").flatten()
+    assert torch.equal(along, across)
+
+
+def test_pixels_of_nearly_the_same_size_are_hardly_blurred():
+    spot = torch.zeros(1, 100, 100, 1)
+    spot[0, 10, 10] = 1.0
+    near = resized_slices(spot, (99, 101), "area")
+    assert float(near.sum()) == pytest.approx(99 * 101 / 100**2, rel=1e-5)
+    assert float(near.max()) > 0.75  # whole pixels would give a quarter
+    assert torch.equal(resized_slices(spot, (100, 100), "area"), spot)
+
+
 def test_world_center_of_mass_stays():
     scan = image(shape=(1, 41, 37, 2), pixel=0.5)
     scan.zero_()
