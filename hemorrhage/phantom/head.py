@@ -117,7 +117,7 @@ def draw_head(r: Draws, recipe: Recipe | None = None, trauma_share: float | None
     face = _face_below((x, y, z), fine, middle, r)
     outside = -depth
     broad = r.smooth(shape, (5, 5, 5))
-    thickness = r.uniform(2.6, 6.2) * (1 + 0.18 * broad).clamp(min=0.4)
+    thickness = r.uniform(3.0, 6.8) * (1 + 0.18 * broad).clamp(min=0.4)
     thickness = thickness * (1 + r.uniform(0.0, 0.5) * step(-y - 70, 30) * step(z + 35, 20))
     # Thin at the temple and over the orbits, none where the cord leaves.
     base = step(-18 - z - 0.2 * y, 12)

@@ -14,10 +14,6 @@ from hemorrhage.phantom.recipe import Recipe
 
 __all__ = ["Scanner", "draw_scanner", "scan_slices"]
 
-# Heads are reconstructed on 0.35 to 0.6 mm. A coarser pixel stands for the average of several, as reading makes it, and
-# an average has less fine noise; edges are drawn as averages over a pixel anyway.
-COARSEST_RECONSTRUCTED_MM = 0.7
-
 
 @dataclass(frozen=True)
 class Scanner:
@@ -25,7 +21,7 @@ class Scanner:
 
     Attributes:
         noise_hu: root mean square of quantum noise over the brain, after the kernel.
-        kernel_mm: SD of the point spread in the slice; smooth about 0.6, sharp about 0.3.
+        kernel_mm: SD of the point spread in the slice; smooth about 0.8, sharp about 0.3.
         edge: edge enhancement of the kernel, 0 none to 1.5 bone.
         glare: share of each point's signal that spreads over ``glare_mm`` around it: the long tail of the point spread,
             by which brain is brighter the nearer it lies to bone.
@@ -82,7 +78,7 @@ def draw_scanner(r: Draws, exported: float = 0.0, recipe: Recipe | None = None) 
     own = r.spawn()
     return Scanner(
         noise_hu=min(14.0, r.log_uniform(1.3, 7.0) * (1.8 if sharp else 1.0)),
-        kernel_mm=r.uniform(0.25, 0.45) if sharp else r.uniform(0.35, 0.9),
+        kernel_mm=r.uniform(0.25, 0.45) if sharp else r.uniform(0.4, 1.0),
         edge=r.uniform(0.05, 0.5) if sharp else max(0.0, r.normal(0.0, 0.06)),
         glare=recipe.glare * min(0.1, abs(own.normal(0.0, 0.02))),
         glare_mm=own.log_uniform(2.0, 15.0),
@@ -147,8 +143,6 @@ def scan_slices(
     glared = (1 - scanner.glare) * transfer + scanner.glare * wide
     spectrum = frequency.clamp(min=0.02) ** (scanner.noise_power / 2) * transfer
     spectrum[0, 0] = 0.0
-    if pixel_mm > COARSEST_RECONSTRUCTED_MM:
-        spectrum = spectrum * _aperture(hu.shape[1:], hu.device)
 
     def kernel(planes: torch.Tensor) -> torch.Tensor:
         return torch.fft.irfft2(torch.fft.rfft2(planes) * glared, s=planes.shape[1:])
@@ -191,13 +185,6 @@ def _frequency(shape: torch.Size, pixel_mm: float, device: torch.device) -> torc
     first = torch.fft.fftfreq(shape[0], pixel_mm, device=device)
     second = torch.fft.rfftfreq(shape[1], pixel_mm, device=device)
     return torch.sqrt(first[:, None] ** 2 + second**2)
-
-
-def _aperture(shape: torch.Size, device: torch.device) -> torch.Tensor:
-    """(I, J // 2 + 1) transfer of the average over a pixel, of ``torch.fft.rfft2``."""
-    first = torch.sinc(torch.fft.fftfreq(shape[0], device=device))
-    second = torch.sinc(torch.fft.rfftfreq(shape[1], device=device))
-    return first[:, None] * second
 
 
 def _outside_circle(shape: torch.Size, radius: float, device: torch.device) -> torch.Tensor:
