@@ -10,7 +10,9 @@ from monai.inferers import Inferer
 from monai.utils import convert_to_dst_type
 from torch.nn import functional
 
-__all__ = ["MagnifiedInferer"]
+from hemorrhage.inferers.slice_windows import SliceWindowInferer
+
+__all__ = ["MagnifiedInferer", "windows_for"]
 
 
 class MagnifiedInferer(Inferer):
@@ -50,6 +52,19 @@ class MagnifiedInferer(Inferer):
             # With the meta data of the input, which ``Invertd`` looks for.
             means[key] = convert_to_dst_type(mean, inputs)[0] if mean.ndim == inputs.ndim else mean
         return means.get("", means)
+
+
+def windows_for(factors: Sequence[float], window: int, multiple: int = 16, **options: Any) -> list[SliceWindowInferer]:
+    """An inferer for each magnification, its windows so large that they show as much of a head.
+
+    Args:
+        factors: magnifications.
+        window: pixels a side where slices are read as they come.
+        multiple: of which the others are whole multiples, as networks that halve their sides ask for.
+        options: of :class:`SliceWindowInferer`.
+    """
+    sides = [window if factor == 1.0 else multiple * round(window * factor / multiple) for factor in factors]
+    return [SliceWindowInferer(window=side, **options) for side in sides]
 
 
 def _magnified(scans: torch.Tensor, factor: float) -> torch.Tensor:

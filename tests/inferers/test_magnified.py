@@ -3,7 +3,7 @@ import torch
 from monai.data import MetaTensor
 from monai.inferers import SimpleInferer
 
-from hemorrhage.inferers import MagnifiedInferer, SliceWindowInferer
+from hemorrhage.inferers import MagnifiedInferer, windows_for
 
 
 def slices(count=2):
@@ -57,7 +57,10 @@ def test_scores_of_slices_are_averaged_and_meta_data_stay():
 
 def test_windows_grow_with_the_slices():
     """A pooling network answers the same to windows and to whole slices, so that both factors agree with one pass."""
-    inferers = [SliceWindowInferer(window=w, beta=1.5) for w in (32, 48)]
+    inferers = windows_for([1.0, 1.5], 32, beta=1.5)
+    assert [i.window for i in inferers] == [32, 48]
+    assert [i.window for i in windows_for([1.0, 1.3], 256)] == [256, 336]
+    assert [i.window for i in windows_for([1.0, 1.3], 250, multiple=1)] == [250, 325]
 
     def network(scan):
         logits = scan.mean((2, 3), keepdim=True).expand(-1, -1, *scan.shape[2:])
