@@ -98,7 +98,7 @@ def draw(path: Path, scans: pd.DataFrame, sweep: pd.DataFrame) -> None:
     right.set(xlabel="threshold", ylim=(0, 1))
     right.set_ylabel("mean Dice of scans with blood", color="tab:blue")
     other.set_ylabel("mean mL marked in scans without", color="tab:red")
-    right.legend(title="a bleed's surest\nvoxel reaches", frameon=False, loc="lower center")
+    right.legend(title="a bleed's surest\nvoxel reaches", frameon=False, loc="center right")
     right.set_title("Threshold")
     write_atomically(path, lambda file: figure.savefig(file, dpi=110, format="png"))
     plt.close(figure)
