@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from hemorrhage.errors import ScanError
 from hemorrhage.files import sha256_of, write_atomically
 from hemorrhage.geometry import voxel_volume_ml
-from hemorrhage.marks import cuts_of
+from hemorrhage.marks import cuts_of, seed_of
 from hemorrhage.metrics.calibration import cross_fitted, expected_calibration_error, fit_curve, reliability
 from hemorrhage.metrics.intervals import bootstrap_interval
 from hemorrhage.report.calibrated_score import CALIBRATION
@@ -45,7 +45,7 @@ def truth_of(name: str, masks: Path) -> Path:
 
 
 def read_scan(folder: Path, masks: Path, sha256: str, smallest_mm3: float) -> tuple[dict[str, Any], list[dict]]:
-    """A scan's label and score, and its overlap with the truth at each threshold and seed threshold."""
+    """A scan's label and score, and its overlap with the truth at each pair of thresholds, its run's among them."""
     record = read_findings(folder)
     assert record is not None
     if record["weights"]["sha256"] != sha256:
@@ -59,13 +59,15 @@ def read_scan(folder: Path, masks: Path, sha256: str, smallest_mm3: float) -> tu
     p, true = np.asarray(image.dataobj, dtype=np.float32), np.asarray(mask.dataobj) > 0
     one_ml = voxel_volume_ml(image.affine)
     blood = np.count_nonzero(true)
+    own, own_seed = float(record["threshold"]), seed_of(record)
+    thresholds, seeds = sorted({*THRESHOLDS, own}), sorted({*SEEDS, *([] if own_seed is None else [own_seed])})
     rows = [
         {
             "name": folder.name, "threshold": c["threshold"], "seed_threshold": c["seed_threshold"],
             "true_ml": blood * one_ml, "found_ml": c["marked"] * one_ml,
             "dice": 2 * c["hits"] / (c["marked"] + blood) if blood else np.nan,
         }
-        for c in cuts_of(p, true, THRESHOLDS, SEEDS, 1000 * one_ml, smallest_mm3)
+        for c in cuts_of(p, true, thresholds, seeds, 1000 * one_ml, smallest_mm3)
     ]  # fmt: skip
     score = float(record["findings"]["scan_score"])
     return {"name": folder.name, "blood": int(true.any()), "score": score}, rows

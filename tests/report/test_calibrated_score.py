@@ -42,7 +42,10 @@ def study(tmp_path):
         mask[:2, :2, :2] = blood
         save(tmp_path / f"results/{n}/probability.nii.gz", p)
         save(tmp_path / f"masks/{n}.nii.gz", mask)
-        record = {"findings": {"scan_score": float(p.max())}, "weights": {"sha256": sha256_of(weights)}}
+        record = {
+            "findings": {"scan_score": float(p.max())}, "weights": {"sha256": sha256_of(weights)},
+            "threshold": 0.25, "settings": {"seed_threshold": 0.65},
+        }  # fmt: skip
         (tmp_path / f"results/{n}/findings.json").write_text(json.dumps(record))
     return tmp_path
 
@@ -65,9 +68,11 @@ def test_scans_are_calibrated_and_a_result_states_its_probability(study):
     assert (study / "results/calibration.png").stat().st_size > 5000
     sweep = np.genfromtxt(study / "results/thresholds.csv", delimiter=",", names=True)
     first = sweep[(sweep["name"] == 0) & (sweep["threshold"] == 0.5)]  # scores 0.6
-    assert first["seed_threshold"].tolist() == [0.5, 0.6, 0.7, 0.8, 0.9]
-    assert first["dice"].tolist() == [1.0, 1.0, 0.0, 0.0, 0.0]
-    assert first["found_ml"].tolist() == [1.0, 1.0, 0.0, 0.0, 0.0]
+    assert first["seed_threshold"].tolist() == [0.5, 0.6, 0.65, 0.7, 0.8, 0.9]
+    assert first["dice"].tolist() == [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
+    assert first["found_ml"].tolist() == [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
+    own = (sweep["threshold"] == 0.25) & (sweep["seed_threshold"] == 0.65)
+    assert sweep[own & (sweep["name"] < 5)]["dice"].tolist() == [0.0, 1.0, 1.0, 1.0, 1.0]  # 0.6, 0.675 and more
     assert set(first["true_ml"]) == {1.0}
 
     measure = CalibratedScore(str(study / "model/model.pt"))
