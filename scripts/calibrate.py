@@ -152,10 +152,13 @@ def calibrate(results: Path, masks: Path, weights: Path, on: str, smallest_mm3: 
     sweep = sweep.reset_index()
     best = sweep.loc[sweep["dice"].idxmax()]
     curve = fit_curve(scans["blood"], scans["score"])
+    first = read_findings(folders[0])
+    assert first is not None
     record: dict[str, Any] = {
         "calibrated_on": f"{len(scans)} scans, {counts[1]} with blood: {on}",
         "slope": curve.slope, "intercept": curve.intercept, "weights_sha256": sha256,
         "best_threshold": float(best["threshold"]), "best_seed_threshold": float(best["seed_threshold"]),
+        "settings": first.get("settings"),
     }  # fmt: skip
     for name, column in (("of the score", "score"), ("calibrated, held out", "probability")):
         values = scans[["blood", column]].to_numpy(dtype=np.float64)

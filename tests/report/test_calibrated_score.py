@@ -44,7 +44,7 @@ def study(tmp_path):
         save(tmp_path / f"masks/{n}.nii.gz", mask)
         record = {
             "findings": {"scan_score": float(p.max())}, "weights": {"sha256": sha256_of(weights)},
-            "threshold": 0.25, "settings": {"seed_threshold": 0.65},
+            "threshold": 0.25, "settings": {"seed_threshold": 0.65, "magnification": 1.3},
         }  # fmt: skip
         (tmp_path / f"results/{n}/findings.json").write_text(json.dumps(record))
     return tmp_path
@@ -75,10 +75,22 @@ def test_scans_are_calibrated_and_a_result_states_its_probability(study):
     assert sweep[own & (sweep["name"] < 5)]["dice"].tolist() == [0.0, 1.0, 1.0, 1.0, 1.0]  # 0.6, 0.675 and more
     assert set(first["true_ml"]) == {1.0}
 
-    measure = CalibratedScore(str(study / "model/model.pt"))
+    assert record["settings"] == {"seed_threshold": 0.65, "magnification": 1.3}
+    cut_elsewhere = {"seed_threshold": 0.9, "threshold": 0.9, "magnification": 1.3}
+    measure = CalibratedScore(str(study / "model/model.pt"), cut_elsewhere)
     sure, unsure = measure(result(0.9)), measure(result(0.1))
     assert sure["probability_of_hemorrhage"] > 0.5 > unsure["probability_of_hemorrhage"]
     assert sure["calibrated_on"] == record["calibrated_on"]
+
+
+def test_a_calibration_of_scans_read_otherwise_gives_no_probability(study):
+    calibrate(study)
+    measure = CalibratedScore(str(study / "model/model.pt"), {"seed_threshold": 0.65, "magnification": 1})
+    assert measure(result(0.9)) == {
+        "probability_of_hemorrhage": None,
+        "calibrated_on": None,
+        "calibration_refused": "magnification 1, calibrated with 1.3",
+    }
 
 
 def test_without_a_calibration_nothing_is_claimed(study):
