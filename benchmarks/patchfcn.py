@@ -49,9 +49,9 @@ TRAINING = {
 }
 # Name of a training: overlays, slices a batch (N), crops a slice (K).
 TRAININGS = {
-    "joint": (("patchfcn_joint", "patchfcn_small"), BATCH, 1),
-    "one_slice": (("patchfcn_small",), 1, BATCH),
-    "subtypes": (("patchfcn_joint", "patchfcn_subtypes", "patchfcn_small"), BATCH, 1),
+    "joint": (("patchfcn_joint", "patchfcn_phantoms", "patchfcn_small"), BATCH, 1),
+    "one_slice": (("patchfcn_phantoms", "patchfcn_small"), 1, BATCH),
+    "subtypes": (("patchfcn_joint", "patchfcn_subtypes", "patchfcn_phantoms", "patchfcn_small"), BATCH, 1),
 }
 # Row of the table: training, weights, overlap of the windows (None: whole slices), what it is.
 ROWS = {
@@ -114,7 +114,7 @@ def train(out: Path, name: str, steps: int) -> None:
 
 
 def load(out: Path, training: str, weights: str) -> torch.nn.Module:
-    overlays = [name for name in TRAININGS[training][0] if name != "patchfcn_train"]
+    overlays = [name for name in TRAININGS[training][0] if name not in ("patchfcn_train", "patchfcn_phantoms")]
     parser = ConfigParser()
     parser.read_config(configs("inference", "patchfcn", *overlays))
     parser.update(SMALL)

@@ -1,7 +1,7 @@
 """Train a reference network on phantoms alone, in the open: the configs of everybody's training, a stated budget.
 
     python scripts/train_reference.py patchfcn_small --minutes 30
-    python scripts/train_reference.py vnet128 --minutes 22 --set batch_size=4
+    python scripts/train_reference.py vnet128 --minutes 22 --anneal --set kept_phantoms=800
 
 The same command goes on where a stopped run was. At its end the weights lie in ``models/SYSTEM/`` with their SHA-256
 and a record: commit, seed, budget, time, machine and curve. With ``--set initial_weights=FILE`` the training starts
@@ -36,19 +36,30 @@ SYSTEMS = systems(ROOT)
 SHARED = ("system", "configs", "data")  # what a record of several steps or members says once
 
 
-def training_configs(system: str) -> tuple[str, ...]:
-    """Names of the configs that train ``system`` with a running average of its weights."""
-    configs = configs_of(ROOT, system, "train")
-    return (*configs, "averaged", *(("patchfcn_averaged",) if "patchfcn" in configs else ()))
+def training_configs(system: str, annealed: bool = False) -> tuple[str, ...]:
+    """Names of the configs that train ``system`` on phantoms as scanners show them, with an average of its weights.
+
+    Args:
+        system: its own training may be the paper's, for patients' scans.
+        annealed: the learning rate falls over the budget of time.
+    """
+    configs = list(configs_of(ROOT, system, "train"))
+    overlay, before = ("patchfcn_phantoms", "patchfcn_train") if "patchfcn" in configs else ("phantom_scans", "train")
+    if overlay not in configs:
+        configs.insert(configs.index(before) + 1, overlay)
+    averages = ["averaged", *(["patchfcn_averaged"] if "patchfcn" in configs else [])]
+    return (*configs, *averages, *(["annealed"] if annealed else []))
 
 
-def training_command(system: str, folder: Path, seconds: float, seed: int, options: dict[str, str]) -> list[str]:
-    """The bundle command that trains ``system`` into ``folder``, or goes on with what is there."""
+def training_command(
+    configs: tuple[str, ...], folder: Path, seconds: float, seed: int, options: dict[str, str]
+) -> list[str]:
+    """The bundle command that trains with ``configs`` into ``folder``, or goes on with what is there."""
     given = {
         "output_dir": folder, "max_seconds": f"{seconds:g}", "seed": seed, "resume": (folder / "last.pt").exists(),
         **options,
     }  # fmt: skip
-    return bundle_command(ROOT, training_configs(system), given)
+    return bundle_command(ROOT, configs, given)
 
 
 def keep_origin(weights: Path | None, folder: Path) -> None:
@@ -143,6 +154,7 @@ def main(
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights, order and phantoms.")] = 0,
     runs: Annotated[Path, typer.Option(help="Folder of runs; this one goes into RUNS/SYSTEM.")] = ROOT / "runs",
     models: Annotated[Path, typer.Option(help="Folder that gets SYSTEM/model.pt.")] = ROOT / "models",
+    anneal: Annotated[bool, typer.Option("--anneal", help="Let the learning rate fall over MINUTES.")] = False,
     setting: Annotated[list[str] | None, typer.Option("--set", help="Knob of the configs, NAME=VALUE.")] = None,
 ) -> None:
     """Train SYSTEM on phantoms for at most MINUTES and publish its weights with a record of how they were made."""
@@ -151,18 +163,22 @@ def main(
     if any("=" not in s for s in setting or []):
         raise typer.BadParameter("--set takes NAME=VALUE")
     options = dict(s.split("=", 1) for s in setting or [])
+    configs = training_configs(system, anneal)
     folder = runs.absolute() / system
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "last.pt").exists():
         keep_origin(Path(options["initial_weights"]) if "initial_weights" in options else None, folder)
     began = time.monotonic()
     commit, changed = _git("rev-parse", "HEAD"), bool(_git("status", "--porcelain", "--", "hemorrhage", "configs"))
-    done = subprocess.run(training_command(system, folder, 60 * minutes, seed, options), check=False)
+    done = subprocess.run(training_command(configs, folder, 60 * minutes, seed, options), check=False)
     if done.returncode:
         raise typer.Exit(done.returncode)
+    if not (folder / "model.pt").exists():
+        typer.echo(f"{folder}: no validation came within {minutes:g} minutes; give more, or a smaller val_interval")
+        raise typer.Exit(1)
     curves = pd.read_csv(folder / "curves.csv")
     found = publish(folder, models.absolute() / system, {
-        "system": system, "configs": list(training_configs(system)), "settings": options, "seed": seed,
+        "system": system, "configs": list(configs), "settings": options, "seed": seed,
         "commit": commit, "changed_since": changed,
         "minutes_of_this_run": round((time.monotonic() - began) / 60, 1), "budget_minutes": minutes,
         "minutes_of_epochs": round(float(curves["seconds"].sum()) / 60, 1), "epochs": int(curves["epoch"].max()),

@@ -62,12 +62,12 @@ def save_weights(path, seed=0, **options):
 
 def test_every_overlay_is_run_here():
     shipped = {p.stem for p in (ROOT / "configs").glob("patchfcn*.yaml")}
-    assert shipped - {"patchfcn_averaged"} == {"patchfcn", "patchfcn_train", *SUBTYPES}
+    assert shipped - {"patchfcn_averaged"} == {"patchfcn", "patchfcn_train", "patchfcn_phantoms", *SUBTYPES}
 
 
 def test_properties_are_complete(study, elsewhere):
     train = ConfigWorkflow(
-        config("train", "patchfcn", "patchfcn_train", "patchfcn_small"),
+        config("train", "patchfcn", "patchfcn_train", "patchfcn_phantoms", "patchfcn_small"),
         workflow_type="train",
         **{**TINY, "dataset_dir": str(study)},
     )
@@ -78,7 +78,7 @@ def test_properties_are_complete(study, elsewhere):
 
 
 def test_three_stages_evaluation_and_inference_of_files(study, elsewhere):
-    files = config("train", "patchfcn", "patchfcn_train", *JOINT)
+    files = config("train", "patchfcn", "patchfcn_train", "patchfcn_phantoms", *JOINT)
     run_bundle(config_file=files, dataset_dir=str(study), output_dir="run", **TRAINING)
     assert {"pixels.pt", "patches.pt", "all.pt", "model.pt", "last.pt"} <= {
         p.name for p in (elsewhere / "run").iterdir()
@@ -122,12 +122,12 @@ def test_three_stages_evaluation_and_inference_of_files(study, elsewhere):
 
 
 def test_a_unet_goes_the_same_way_with_averaged_weights(study, elsewhere):
-    way = ("patchfcn_small", "slice_unet")
+    way, last = ("patchfcn_small", "slice_unet"), ("averaged", "patchfcn_averaged", "annealed")
     tiny = {"network_def#channels": [4, 8, 8], "pixel_mm": 3.0, "window": 64, "device": TINY["device"]}
-    training = {**TRAINING, **tiny, "coarse_epochs": 1, "fine_epochs": 1}
+    training = {**TRAINING, **tiny, "coarse_epochs": 1, "fine_epochs": 1, "max_seconds": 600, "other_scanner": 0.5}
     del training["network_def#width"], training["stages"]
     run_bundle(
-        config_file=config("train", "patchfcn", "patchfcn_train", *way, "averaged", "patchfcn_averaged"),
+        config_file=config("train", "patchfcn", "patchfcn_train", "patchfcn_phantoms", *way, *last),
         dataset_dir=str(study),
         output_dir="run",
         **training,
@@ -231,10 +231,11 @@ def test_the_papers_numbers_stand_in_the_config():
 def test_argument_files_name_the_configs_of_each_system_in_their_order():
     assert systems(ROOT) == ["patchfcn", "patchfcn_small", "slice_unet", "vnet128", "vnet_small"]
     assert len(list((ROOT / "configs/args").iterdir())) == len(USES) * len(systems(ROOT))
-    training = ("patchfcn", "patchfcn_train", "patchfcn_small", "slice_unet")
+    training = ("patchfcn", "patchfcn_train", "patchfcn_phantoms", "patchfcn_small", "slice_unet")
     assert configs_of(ROOT, "slice_unet", "read_with") == ("inference", "patchfcn", "patchfcn_small", "slice_unet")
     assert configs_of(ROOT, "slice_unet", "train") == ("train", *training)
-    assert configs_of(ROOT, "slice_unet", "evaluate") == ("train", "evaluate", *training)
+    scored = (name for name in training if name != "patchfcn_phantoms")
+    assert configs_of(ROOT, "slice_unet", "evaluate") == ("train", "evaluate", *scored)
     for system in systems(ROOT):
         for use in USES:
             path = ROOT / f"configs/args/{use}_{system}.yaml"

@@ -1,6 +1,6 @@
 """Handlers of trainers and evaluators, named from configs."""
 
-from hemorrhage.handlers.budget import StopAfter
+from hemorrhage.handlers.budget import AnnealOverBudget, StopAfter
 from hemorrhage.handlers.checkpoints import BestWeights, Checkpoints, StopOnBadLoss
 from hemorrhage.handlers.curves import CurveWriter
 from hemorrhage.handlers.load_weights import LoadWeights
@@ -13,6 +13,7 @@ from hemorrhage.handlers.shared import Shared
 from hemorrhage.handlers.stages import Stages
 
 __all__ = [
+    "AnnealOverBudget",
     "BestWeights",
     "Checkpoints",
     "CurveWriter",

@@ -1,6 +1,7 @@
 """A tiny training, whole: what is saved, how it goes on, when it stops."""
 
 import math
+import time
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from monai.transforms import AsDiscreted, Compose, RandGaussianNoised
 
 from hemorrhage.errors import ScanError
 from hemorrhage.handlers import (
+    AnnealOverBudget,
     BestWeights,
     Checkpoints,
     CurveWriter,
@@ -154,6 +156,32 @@ def test_the_budget_ends_it_after_a_whole_epoch(tmp_path):
     assert trainer.state.epoch == 1
     assert len(curve) == 1
     assert torch.load(tmp_path / "last.pt", weights_only=True)["epoch"] == 1
+
+
+def rates_over(optimizer, handler, steps):
+    """The learning rate of each of ``steps`` steps of a tenth of a second."""
+    found = []
+    engine = Engine(lambda engine, batch: (found.append(optimizer.param_groups[0]["lr"]), time.sleep(0.1)))
+    handler.attach(engine)
+    engine.run(range(steps))
+    return found
+
+
+def test_the_rate_rises_and_falls_over_the_time_and_goes_on_where_it_was():
+    optimizer = torch.optim.SGD(torch.nn.Linear(1, 1).parameters(), 123.0)
+    first = AnnealOverBudget(optimizer, rate=0.5, seconds=1.0)
+    rates = rates_over(optimizer, first, 6)
+    assert rates[0] < 0.1  # it begins to rise
+    assert rates[1] > 0.4
+    assert rates[1:] == sorted(rates[1:], reverse=True)
+
+    second = AnnealOverBudget(optimizer, rate=0.5, seconds=1.0)
+    second.load_state_dict(first.state_dict())
+    rest = rates_over(optimizer, second, 6)
+    assert rest[0] < rates[-1]
+    assert rest[-1] == pytest.approx(0.005)  # beyond the budget a hundredth
+    with pytest.raises(ValueError, match="max_seconds"):
+        AnnealOverBudget(optimizer, 0.5, None)
 
 
 class Fake:
