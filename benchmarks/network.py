@@ -49,9 +49,9 @@ def main() -> None:
     rates = {dtype: matrix_rate(dtype, options.runs) for dtype in (torch.float32, torch.bfloat16)}
     print(f"{'network':9} {'type':9} {'seconds':>8} {'of float32':>10} {'GFLOP':>7} {'share of its matrix rate':>25}")
     for tied in (True, False):
-        network = VNet(tied=tied, norm="instance").eval()
+        network = VNet(tied=tied, norm="batch").eval()
         with FlopCounterMode(display=False) as counter, torch.no_grad(), torch.device("meta"):
-            VNet(tied=tied, norm="instance").eval()(torch.empty(1, 1, 128, 128, 128))
+            VNet(tied=tied, norm="batch").eval()(torch.empty(1, 1, 128, 128, 128))
         work, reference, answers = counter.get_total_flops(), 0.0, {}
         for dtype in (torch.float32, torch.bfloat16):
             layout = torch.channels_last_3d if dtype == torch.bfloat16 else torch.contiguous_format

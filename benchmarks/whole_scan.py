@@ -58,7 +58,7 @@ def main() -> None:
     reference = time.perf_counter() - start
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        torch.save(VNet(norm="instance").state_dict(), folder / "weights.pt")
+        torch.save(VNet(norm="batch").state_dict(), folder / "weights.pt")
         for count in (1, options.scans):
             (folder / f"in{count}").mkdir()
             for n in range(count):

@@ -9,13 +9,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import torch
 from monai.data import CacheDataset, Dataset, PersistentDataset
 from monai.data.utils import pickle_hashing
 from monai.transforms import Compose
+from torch.utils.data import DataLoader, Subset
+from tqdm import tqdm
 
 from hemorrhage.errors import EXIT_INTERNAL, ScanError, printable, scan_error_in
-from hemorrhage.phantom_scans import PhantomScans
+from hemorrhage.phantom_scans import PhantomScans, start_method
 
 __all__ = ["FAILURE_KEY", "Failure", "ScanDataset", "cases_or_phantoms"]
 
@@ -83,6 +86,29 @@ def _kept_on_disk(
     )
 
 
+class _Indices(torch.utils.data.Dataset):
+    """Prepares each item of a data set and answers with its number, which is soon sent from process to process."""
+
+    def __init__(self, data: Dataset) -> None:
+        self.data = data
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> int:
+        self.data[index]
+        return index
+
+
+def _make_all(kept: PersistentDataset, num_workers: int, start: str | None) -> None:
+    """Prepare each item once, so that it is found on disk from then on; of several processes each does its share."""
+    share = Subset(_Indices(kept), range(idist.get_rank(), len(kept), idist.get_world_size()))
+    context = start if num_workers else None
+    loader = DataLoader(share, batch_size=None, num_workers=num_workers, multiprocessing_context=context)
+    for _ in tqdm(loader, "prepare phantoms", len(share)):
+        pass
+
+
 class ScanDataset(Dataset):
     """MONAI's ``Dataset`` for scans to infer: an item whose transforms fail becomes a record of the failure.
 
@@ -119,6 +145,7 @@ def cases_or_phantoms(
     phantom_transform: Compose,
     cache_dir: str | None = None,
     kept_phantoms: int = 0,
+    num_workers: int = 0,
 ) -> Dataset:
     """The dataset of a training: the user's own cases, or phantoms where there are none.
 
@@ -131,13 +158,17 @@ def cases_or_phantoms(
         phantom_transform: from a phantom, or its item, to the network's input.
         cache_dir: folder of the cache for files and for what is made of items; None keeps none.
         kept_phantoms: as many phantoms are made at once and kept in memory (up to the first random step), the others
-            each time they are asked for. Of items, each is made when it is first asked for and kept in ``cache_dir``,
-            where a training that is resumed finds it; 0 makes them each time.
+            each time they are asked for. Of items, what is made is kept in ``cache_dir``, where a training that is
+            resumed finds it; 0 makes them each time.
+        num_workers: processes that make what items ask for.
     """
     if data:
         return _kept_on_disk(data, transform, cache_dir)
     if isinstance(phantoms, PhantomScans):
-        return _kept_on_disk(phantoms, phantom_transform, cache_dir if kept_phantoms else None)
+        kept = _kept_on_disk(phantoms, phantom_transform, cache_dir if kept_phantoms else None)
+        if kept_phantoms:
+            _make_all(kept, num_workers, start_method(phantoms))
+        return kept
     if kept_phantoms:
         workers = min(4, torch.get_num_threads())
         return CacheDataset(phantoms, phantom_transform, cache_num=kept_phantoms, num_workers=workers, copy_cache=False)

@@ -26,7 +26,7 @@ from hemorrhage.phantom.recipe import Recipe
 from hemorrhage.phantom.statistics import draw_wanted
 from hemorrhage.transforms.brain_mask import BrainMaskd
 
-__all__ = ["PhantomScand", "PhantomScans", "PhantomSlabd", "phantom_slabs"]
+__all__ = ["PhantomScand", "PhantomScans", "PhantomSlabd", "phantom_slabs", "start_method"]
 
 
 def _phantom_version() -> str:
@@ -49,15 +49,32 @@ def _item_of(case: Case) -> dict[str, Any]:
     return item
 
 
-def phantom_slabs(length: int, seed: int = 0, **options: Any) -> list[dict[str, Any]]:
+def _item(seed: int, version: str, device: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of one head. A processor is not named, so that what was kept of its heads is found again."""
+    where = {} if device == "cpu" else {"device": device}
+    return {"phantom": {**options, **where, "seed": seed}, "version": version}
+
+
+def phantom_slabs(length: int, seed: int = 0, device: str = "cpu", **options: Any) -> list[dict[str, Any]]:
     """Items for :class:`PhantomSlabd`, one a head.
 
     Args:
         length: how many heads.
         seed: head ``n`` is made from ``seed + n``.
+        device: where heads are made; those of another kind of device differ in their noise.
         options: of :class:`hemorrhage.phantom.SlicePhantoms`.
     """
-    return [{"phantom": {**options, "seed": seed + n}, "version": _phantom_version()} for n in range(length)]
+    version = _phantom_version()
+    return [_item(seed + n, version, str(device), options) for n in range(length)]
+
+
+def start_method(items: Sequence[Mapping[str, Any]]) -> str | None:
+    """How processes are started that prepare ``items``, as a ``DataLoader`` takes it.
+
+    A process that is forked beside a GPU cannot use it, so that one which makes heads there has to start afresh.
+    """
+    options = items[0].get("phantom", {}) if len(items) else {}
+    return "spawn" if options.get("device", "cpu") != "cpu" else None
 
 
 class PhantomSlabd(MapTransform):
@@ -86,15 +103,17 @@ class PhantomScans(Sequence):
     Args:
         length: how many heads.
         seed: head ``n`` is made from ``seed + n``.
+        device: where heads are made; those of another kind of device differ in their noise.
         options: of :class:`PhantomScand`'s scans, see there.
     """
 
-    def __init__(self, length: int, seed: int = 0, **options: Any) -> None:
+    def __init__(self, length: int, seed: int = 0, device: str = "cpu", **options: Any) -> None:
         if length < 1:
             raise ValueError(f"length {length} is less than one head")
         _Scan(seed, **options)  # a mistaken option is found here, not in the middle of an epoch
         self.length = length
         self.seed = seed
+        self.device = str(device)
         self.options = options
         self.version = _phantom_version()
 
@@ -104,7 +123,7 @@ class PhantomScans(Sequence):
     def __getitem__(self, index: Any) -> Any:
         if not -self.length <= index < self.length:
             raise IndexError(index)
-        return {"phantom": {**self.options, "seed": self.seed + index % self.length}, "version": self.version}
+        return _item(self.seed + index % self.length, self.version, self.device, self.options)
 
 
 class PhantomScand(MapTransform):
@@ -139,6 +158,7 @@ class _Scan:
         pixel_mm: tuple[float, float] = (1.0, 1.2),
         spacing_mm: tuple[float, float] = (2.5, 7.0),
         recipe: Recipe | None = None,
+        device: str = "cpu",
     ) -> None:
         if not 0 <= positive_fraction <= 1:
             raise ValueError(f"positive_fraction {positive_fraction} is no share")
@@ -151,6 +171,7 @@ class _Scan:
         self.pixel_mm = pixel_mm
         self.spacing_mm = spacing_mm
         self.recipe = recipe
+        self.device = device
 
     def case(self) -> Case:
         # A stream of its own, so that how a head is scanned does not change the head.
@@ -166,4 +187,5 @@ class _Scan:
             positive_fraction=self.positive_fraction,
             recipe=self.recipe,
             redraws=0,
+            device=self.device,
         )

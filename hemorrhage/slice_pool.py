@@ -20,9 +20,12 @@ from tqdm import tqdm
 from hemorrhage.errors import ScanError
 from hemorrhage.files import write_atomically
 from hemorrhage.geometry import voxel_sizes_mm
+from hemorrhage.phantom_scans import start_method
 from hemorrhage.transforms.adjacent_slices import neighbor_indices, neighbor_step
 
 __all__ = ["SlicePool", "balanced_slices"]
+
+MORE = ("asymmetry", "excess")  # what a network may be shown of a slice beside the slice
 
 
 class SlicePool(Dataset):
@@ -35,7 +38,8 @@ class SlicePool(Dataset):
     Args:
         data: items such as :func:`hemorrhage.datalist.read_cases` or :func:`phantom_slabs` give.
         prepare: from an item to "image" (1, I, J, K) in [0, 1], 0 outside the brain, "target" (1, I, J, K) with
-            subtypes, and perhaps "asymmetry" (1, I, J, K) in [-1, 1], slices along the last axis. No random step.
+            subtypes, slices along the last axis, and perhaps "asymmetry" and "excess" (1, I, J, K) in [-1, 1]. No
+            random step.
         transform: from a slice to the network's input, or to a list of crops.
         cache_dir: folder of what is kept.
         distance_mm: see :class:`hemorrhage.transforms.adjacent_slices.AdjacentSlicesd`.
@@ -44,7 +48,8 @@ class SlicePool(Dataset):
         num_workers: processes that prepare scans.
 
     Items are dictionaries: "image" (3, I, J) float32 in [0, 1]; "label" (1, I, J) uint8; "region" (1, I, J) uint8, 0
-    outside the brain, 1 brain, 2 hemorrhage; and "asymmetry" (1, I, J) float32 of the middle slice where it was made.
+    outside the brain, 1 brain, 2 hemorrhage; and "asymmetry" and "excess" (1, I, J) float32 of the middle slice, where
+    they were made.
 
     Attributes:
         positive: (N,) bool, whether each slice holds hemorrhage.
@@ -65,13 +70,16 @@ class SlicePool(Dataset):
         folder = Path(cache_dir)
         folder.mkdir(parents=True, exist_ok=True)
         kept = _Kept(data, prepare, folder)
-        loader = DataLoader(kept, batch_size=None, num_workers=num_workers)
+        start = start_method(data) if num_workers else None
+        loader = DataLoader(kept, batch_size=None, num_workers=num_workers, multiprocessing_context=start)
         self.volumes: list[np.ndarray] = []
+        self.more: tuple[str, ...] = MORE[:1]
         self.slices: list[tuple[int, np.ndarray]] = []
         positive = []
         for path in (p for paths in tqdm(loader, "prepare scans", len(kept)) for p in paths):
             with np.load(Path(path).with_suffix(".npz")) as numbers:
                 spacing, brain_mm2, blood = (numbers[k] for k in ("spacing_mm", "brain_mm2", "blood"))
+                self.more = tuple(numbers["more"]) if "more" in numbers else self.more  # kept by an older version
             step = neighbor_step(float(spacing), distance_mm, farthest_mm)
             for k, row in enumerate(neighbor_indices(len(blood), step)):
                 if brain_mm2[k] >= least_brain_mm2:
@@ -90,8 +98,8 @@ class SlicePool(Dataset):
         image = torch.from_numpy(np.array(stack[0, row]))
         region = (image[1:2] > 0).to(torch.uint8)
         item = {"image": image.float() / 255.0, "label": label, "region": torch.where(label > 0, 2, region)}
-        if len(stack) > 2:
-            item["asymmetry"] = (torch.from_numpy(np.array(stack[2, row[1]]))[None].float() - 128.0) / 127.0
+        for name, kept in zip(self.more, stack[2:, row[1]], strict=False):
+            item[name] = (torch.from_numpy(np.array(kept))[None].float() - 128.0) / 127.0
         if self.transform is None:
             return item
         with _plain_tensors():
@@ -136,7 +144,8 @@ class _Kept(Dataset):
 
 
 def _keep(item: Mapping[str, Any], path: Path) -> None:
-    image, label, *more = (item[k][0].permute(2, 0, 1).numpy() for k in ("image", "target", "asymmetry") if k in item)
+    names = [name for name in MORE if name in item]
+    image, label, *more = (item[k][0].permute(2, 0, 1).numpy() for k in ("image", "target", *names))
     sizes = voxel_sizes_mm(np.asarray(item["image"].affine))
     gray = np.clip(np.rint(image * 255.0), 0, 255).astype(np.uint8)
     blood = np.where(gray > 0, label, 0).astype(np.uint8)  # what the mask hides cannot be learned
@@ -145,6 +154,7 @@ def _keep(item: Mapping[str, Any], path: Path) -> None:
         spacing_mm=sizes[2],
         brain_mm2=(gray > 0).sum((1, 2)) * sizes[0] * sizes[1],
         blood=(blood > 0).sum((1, 2)),
+        more=np.array(names, dtype=str),
     )
     np.save(path, np.stack([gray, blood, *(np.rint(128 + 127 * np.clip(a, -1, 1)).astype(np.uint8) for a in more)]))
 

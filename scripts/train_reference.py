@@ -44,10 +44,11 @@ def training_configs(system: str, annealed: bool = False) -> tuple[str, ...]:
         annealed: the learning rate falls over the budget of time.
     """
     configs = list(configs_of(ROOT, system, "train"))
-    overlay, before = ("patchfcn_phantoms", "patchfcn_train") if "patchfcn" in configs else ("phantom_scans", "train")
-    if overlay not in configs:
-        configs.insert(configs.index(before) + 1, overlay)
-    averages = ["averaged", *(["patchfcn_averaged"] if "patchfcn" in configs else [])]
+    sliced = "patchfcn" in configs
+    overlays = ["patchfcn_phantoms"] if sliced else ["phantom_scans", "vnet_phantoms"]
+    behind = configs.index("patchfcn_train" if sliced else "train") + 1
+    configs[behind:behind] = [name for name in overlays if name not in configs]
+    averages = ["averaged", *(["patchfcn_averaged"] if sliced else [])]
     return (*configs, *averages, *(["annealed"] if annealed else []))
 
 

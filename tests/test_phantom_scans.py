@@ -7,7 +7,7 @@ from monai.transforms import Compose, CopyItemsd
 
 from hemorrhage.datasets import cases_or_phantoms
 from hemorrhage.geometry import voxel_volume_ml
-from hemorrhage.phantom_scans import PhantomScand, PhantomScans
+from hemorrhage.phantom_scans import PhantomScand, PhantomScans, start_method
 
 COARSE = {"pixel_mm": (3.0, 3.5), "spacing_mm": (6.0, 7.0)}
 
@@ -56,9 +56,24 @@ def test_what_is_made_of_an_item_is_kept_where_asked(tmp_path):
     prepare = Compose([PhantomScand(), CopyItemsd("image", names="copy")])
     kept = cases_or_phantoms([], prepare, items, prepare, str(tmp_path), kept_phantoms=2)
     first = kept[0]["copy"].as_tensor()
-    assert len(list(tmp_path.iterdir())) == 1
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert len(made) == 2
     again = cases_or_phantoms([], prepare, items, prepare, str(tmp_path), kept_phantoms=2)
     assert torch.equal(again[0]["copy"].as_tensor(), first)
-    assert len(list(tmp_path.iterdir())) == 1
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == made
     cases_or_phantoms([], prepare, items, prepare, str(tmp_path / "none"))[0]
     assert not (tmp_path / "none").exists()
+
+
+def test_heads_of_another_device_are_other_items_made_by_processes_that_start_afresh(tmp_path):
+    usual, other = (PhantomScans(2, device=device, **COARSE) for device in ("cpu", "cpu:0"))
+    assert "device" not in usual[0]["phantom"]
+    assert start_method(usual) is None
+    assert other[0]["phantom"]["device"] == "cpu:0"
+    assert start_method(other) == "spawn"
+    prepare = Compose([PhantomScand(), CopyItemsd("image", names="copy")])
+    kept = cases_or_phantoms([], prepare, other, prepare, str(tmp_path), kept_phantoms=2, num_workers=2)
+    made = sorted(tmp_path.iterdir())
+    assert len(made) == 2  # by the processes, before anything was asked for
+    assert torch.equal(kept[1]["copy"].as_tensor(), PhantomScand()(usual[1])["image"].as_tensor())
+    assert sorted(tmp_path.iterdir()) == made

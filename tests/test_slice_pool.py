@@ -61,7 +61,19 @@ def test_asymmetry_is_kept_where_it_was_made(tmp_path):
     assert float(found[0, 6, 7]) == 1.0
     assert int((found != 0).sum()) == 2  # what is even stays exactly so
     assert not slices[0]["asymmetry"].any()
-    assert "asymmetry" not in pool(tmp_path, {"subtype": 4})[1]
+    assert not {"asymmetry", "excess"} & set(pool(tmp_path, {"subtype": 4})[1])
+    assert "excess" not in slices[1]
+
+
+def test_each_channel_that_was_made_comes_back_under_its_name(tmp_path):
+    class Both(Lopsided):
+        def __call__(self, item):
+            made = super().__call__(item)
+            return {**made, "excess": made["asymmetry"] * 0 + 0.5}
+
+    item = SlicePool([{"subtype": 4}], Compose([Both()]), cache_dir=str(tmp_path / "both"))[1]
+    assert float(item["excess"].min()) == float(item["excess"].max()) == pytest.approx(0.5, abs=1 / 254)
+    assert float(item["asymmetry"][0, 4, 5]) == pytest.approx(-0.3, abs=1 / 254)
 
 
 def test_labels_and_regions(tmp_path):
@@ -134,9 +146,8 @@ def test_balance_needs_both_kinds(tmp_path):
 
 
 def test_phantoms_become_slices(tmp_path):
-    data = phantom_slabs(
-        2, seed=5, size=64, pixel_mm=(3.4, 3.5), slices_per_head=22, scans_per_head=2, positive_fraction=1.0
-    )
+    options = {"size": 64, "pixel_mm": (3.4, 3.5), "slices_per_head": 22, "scans_per_head": 2, "positive_fraction": 1.0}
+    data = phantom_slabs(2, seed=5, device="cpu:0", **options)
     prepare = Compose(
         [
             PhantomSlabd(),
@@ -145,7 +156,7 @@ def test_phantoms_become_slices(tmp_path):
             CopyItemsd("label", names="target"),
         ]
     )
-    slices = SlicePool(data, prepare, cache_dir=str(tmp_path))
+    slices = SlicePool(data, prepare, cache_dir=str(tmp_path), num_workers=1)  # started afresh, as beside a GPU
     assert 40 <= len(slices) <= 96  # two scans each of two heads, 22 slices with an outer one at each end
     assert slices.positive.any()
     stack = np.stack([slices[n]["image"].numpy() for n in range(len(slices))])

@@ -14,7 +14,7 @@ from hemorrhage.networks import VNet
 from hemorrhage.weights import load_weights
 
 sys.path.insert(0, str(ROOT / "scripts"))
-from train_reference import after_origin, keep_origin
+from train_reference import after_origin, keep_origin, training_configs
 
 SMALL = {
     "network_def#width": 2,
@@ -46,7 +46,7 @@ def test_weights_are_trained_published_and_trained_on(tmp_path):
     assert record["settings"]["spacing_mm"] == "6"
     assert record["sha256"] == (folder / "model.pt.sha256").read_text().split()[0]
 
-    network = VNet(width=2, norm=("group", {"num_groups": 4}))
+    network = VNet(width=2, norm="batch")
     assert load_weights(network, folder / "model.pt") == record["sha256"]
     kept = torch.load(folder / "model.pt", weights_only=True)
     assert all(t.dtype == torch.float16 for t in kept.values() if t.is_floating_point())
@@ -107,3 +107,11 @@ def test_what_cannot_be_trained_is_said_at_once(tmp_path):
         assert done.returncode == 2
         assert says in done.stderr
         assert not any(tmp_path.iterdir())
+
+
+def test_reference_weights_come_from_phantoms_as_a_scanner_shows_them():
+    assert training_configs("vnet128") == ("train", "phantom_scans", "vnet_phantoms", "averaged")
+    assert training_configs("vnet_small") == ("train", "phantom_scans", "vnet_phantoms", "vnet_small", "averaged")
+    patchfcn = ("train", "patchfcn", "patchfcn_train", "patchfcn_phantoms", "averaged", "patchfcn_averaged")
+    assert training_configs("patchfcn") == patchfcn
+    assert training_configs("patchfcn", annealed=True) == (*patchfcn, "annealed")

@@ -68,7 +68,9 @@ def _system(device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     with warnings.catch_warnings():
         # torch announces at each start that compressed sparse tensors are young; products with them are tested here.
         warnings.simplefilter("ignore", UserWarning)
-        forward = torch.sparse_coo_tensor(index, value, (ANGLES * BINS, PIXELS**2), check_invariants=True).coalesce()
+        # Unchecked: the check asks whether memory is pinned, which fails in a data loader's process beside a GPU
+        # (pytorch issues 144687 and 153143).
+        forward = torch.sparse_coo_tensor(index, value, (ANGLES * BINS, PIXELS**2), check_invariants=False).coalesce()
         back = forward.T.coalesce()
         return forward.to_sparse_csr().to(device), back.to_sparse_csr().to(device), kernel
 

@@ -38,14 +38,30 @@ def turned_crop(
     Returns:
         (C, size, size) of the type of ``plane``; 0 beyond its edges.
     """
-    ticks = torch.arange(size, device=plane.device, dtype=torch.float32) - (size - 1) / 2
+    return _cut(plane, _places(plane.shape[1:], center, size, radians, scale, mirror, plane.device), mode)
+
+
+def _places(
+    shape: Sequence[int],
+    center: Sequence[float],
+    size: int,
+    radians: float,
+    scale: Sequence[float],
+    mirror: bool,
+    device: torch.device,
+) -> torch.Tensor:
+    """(1, size, size, 2) where the crop's pixels lie in a plane of ``shape``, as ``grid_sample`` counts."""
+    ticks = torch.arange(size, device=device, dtype=torch.float32) - (size - 1) / 2
     first, second = (-1 if mirror else 1) * scale[0] * ticks[:, None], scale[1] * ticks
     cos, sin = math.cos(radians), math.sin(radians)
     i, j = center[0] + cos * first - sin * second, center[1] + sin * first + cos * second
-    rows, columns = plane.shape[1:]
+    rows, columns = shape
     # Coordinates that grid_sample takes run from -1 to 1 between the outer edges of the outermost pixels.
-    grid = torch.stack([(2 * j + 1) / columns - 1, (2 * i + 1) / rows - 1], -1)
-    cut = functional.grid_sample(plane[None].float(), grid[None], mode=mode, padding_mode="zeros", align_corners=False)
+    return torch.stack([(2 * j + 1) / columns - 1, (2 * i + 1) / rows - 1], -1)[None]
+
+
+def _cut(plane: torch.Tensor, places: torch.Tensor, mode: str) -> torch.Tensor:
+    cut = functional.grid_sample(plane[None].float(), places, mode=mode, padding_mode="zeros", align_corners=False)
     return cut[0].to(plane.dtype)
 
 
@@ -123,11 +139,13 @@ class RandTurnedCropd(RandomizableTransform, MapTransform):
         """Return ``num_samples`` crops."""
         crops = []
         for _ in range(self.num_samples):
-            self.randomize(data[self.region_key])
+            region = data[self.region_key]
+            self.randomize(region)
+            places = _places(
+                region.shape[1:], self._center, self.size, self._radians, self._scale, self._mirror, region.device
+            )
             crop = dict(data)
             for key, mode in self.key_iterator(crop, self.mode):
-                crop[key] = turned_crop(
-                    crop[key], self._center, self.size, self._radians, self._scale, self._mirror, mode
-                )
+                crop[key] = _cut(crop[key], places, mode)
             crops.append(crop)
         return crops
