@@ -38,6 +38,12 @@ class Lopsided(Slab):
         return made
 
 
+class Both(Lopsided):
+    def __call__(self, item):
+        made = super().__call__(item)
+        return {**made, "excess": made["asymmetry"] * 0 + 0.5}
+
+
 def pool(tmp_path, *items, **options):
     return SlicePool(list(items), Compose([Slab()]), cache_dir=str(tmp_path / "cache"), **options)
 
@@ -66,11 +72,6 @@ def test_asymmetry_is_kept_where_it_was_made(tmp_path):
 
 
 def test_each_channel_that_was_made_comes_back_under_its_name(tmp_path):
-    class Both(Lopsided):
-        def __call__(self, item):
-            made = super().__call__(item)
-            return {**made, "excess": made["asymmetry"] * 0 + 0.5}
-
     item = SlicePool([{"subtype": 4}], Compose([Both()]), cache_dir=str(tmp_path / "both"))[1]
     assert float(item["excess"].min()) == float(item["excess"].max()) == pytest.approx(0.5, abs=1 / 254)
     assert float(item["asymmetry"][0, 4, 5]) == pytest.approx(-0.3, abs=1 / 254)
