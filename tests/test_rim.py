@@ -1,4 +1,4 @@
-"""Brain compared with brain as near to bone: what the whole rim shares is taken away, what lies in one place is kept."""
+"""Brain against brain as near to bone: what the whole rim shares is taken away, what lies in one place is kept."""
 
 import numpy as np
 import pytest
