@@ -24,7 +24,7 @@ from hemorrhage.metrics.calibration import LogisticCurve, expected_calibration_e
 from hemorrhage.metrics.detection import roc_auc  # noqa: E402
 from hemorrhage.metrics.intervals import bootstrap_interval  # noqa: E402
 from hemorrhage.report.calibrated_score import read_calibration  # noqa: E402
-from hemorrhage.systems import bundle_command, configs_of, systems  # noqa: E402
+from hemorrhage.systems import bundle_command, configs_of, systems, weights_of  # noqa: E402
 
 SPACING = "0.6,0.6,5"
 SETS = {"calibration": 5_000_000, "test": 6_000_000}  # seed of the first head
@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("systems", nargs="+", choices=systems(ROOT))
     parser.add_argument("--calibration", type=int, default=40, help="heads to calibrate on, about half with blood")
     parser.add_argument("--test", type=int, default=60, help="heads to score, likewise")
-    parser.add_argument("--models", type=Path, default=ROOT / "models", help="folder with SYSTEM/model.pt")
+    parser.add_argument("--models", type=Path, default=ROOT / "models", help="folder with the weights, as configs name them")
     options = parser.parse_args()
     out = options.out.absolute()
     for name, seed in SETS.items():
@@ -78,7 +78,7 @@ def main() -> None:
         run(str(ROOT / "scripts/make_phantoms.py"), count, str(out / name), "--seed", str(seed), "--spacing", SPACING)
     rows = {}
     for system in options.systems:
-        weights = options.models.absolute() / system / "model.pt"
+        weights = options.models.absolute() / weights_of(ROOT, system)
         results = out / system / "results"
         bundle(configs_of(ROOT, system, "read_with"), {
             "dataset_dir": str(out / "calibration/ct_scans"), "output_dir": str(results), "checkpoint": str(weights),

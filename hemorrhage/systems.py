@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from monai.bundle import ConfigParser
 
-__all__ = ["USES", "bundle_command", "configs_of", "systems"]
+__all__ = ["USES", "bundle_command", "configs_of", "systems", "weights_of"]
 
 USES = ("read_with", "train", "evaluate")
 
@@ -33,6 +34,19 @@ def configs_of(root: Path, system: str, use: str) -> tuple[str, ...]:
     """
     arguments = yaml.safe_load((root / f"configs/args/{use}_{system}.yaml").read_text(encoding="utf-8"))
     return tuple(Path(name).stem for name in arguments["config_file"])
+
+
+def weights_of(root: Path, system: str) -> Path:
+    """Where a folder of models holds the weights of ``system``: what its configs read, without the folder.
+
+    Args:
+        root: the bundle's folder.
+        system: one of :func:`systems`.
+    """
+    parser = ConfigParser()
+    parser.read_config([str(root / f"configs/{name}.yaml") for name in configs_of(root, system, "read_with")])
+    parser["bundle_root"] = str(root)
+    return Path(parser.get_parsed_content("checkpoint")).relative_to(root / "models")
 
 
 def bundle_command(root: Path, configs: Sequence[str], values: Mapping[str, Any]) -> list[str]:

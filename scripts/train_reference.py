@@ -3,9 +3,9 @@
     python scripts/train_reference.py patchfcn_small --minutes 30
     python scripts/train_reference.py vnet128 --minutes 22 --anneal --set kept_phantoms=800
 
-The same command goes on where a stopped run was. At its end the weights lie in ``models/SYSTEM/`` with their SHA-256
-and a record: commit, seed, budget, time, machine and curve. With ``--set initial_weights=FILE`` the training starts
-from weights that are there, and the record and the curve of those come before its own.
+The same command goes on where a stopped run was. At its end the weights lie in ``models/`` where configs look for them,
+with their SHA-256 and a record: commit, seed, budget, time, machine and curve. With ``--set initial_weights=FILE`` the
+training starts from weights that are there, and the record and the curve of those come before its own.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import hemorrhage
 from hemorrhage.files import sha256_of, write_atomically
-from hemorrhage.systems import bundle_command, configs_of, systems
+from hemorrhage.systems import bundle_command, configs_of, systems, weights_of
 from hemorrhage.weights import publish_weights
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -154,7 +154,7 @@ def main(
     minutes: Annotated[float, typer.Option(min=0.01, help="Budget of this run; a stopped run goes on.")] = 30.0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights, order and phantoms.")] = 0,
     runs: Annotated[Path, typer.Option(help="Folder of runs; this one goes into RUNS/SYSTEM.")] = ROOT / "runs",
-    models: Annotated[Path, typer.Option(help="Folder that gets SYSTEM/model.pt.")] = ROOT / "models",
+    models: Annotated[Path, typer.Option(help="Folder that gets the weights, as configs name them.")] = ROOT / "models",
     anneal: Annotated[bool, typer.Option("--anneal", help="Let the learning rate fall over MINUTES.")] = False,
     setting: Annotated[list[str] | None, typer.Option("--set", help="Knob of the configs, NAME=VALUE.")] = None,
 ) -> None:
@@ -178,7 +178,8 @@ def main(
         typer.echo(f"{folder}: no validation came within {minutes:g} minutes; give more, or a smaller val_interval")
         raise typer.Exit(1)
     curves = pd.read_csv(folder / "curves.csv")
-    found = publish(folder, models.absolute() / system, {
+    published = models.absolute() / weights_of(ROOT, system)
+    found = publish(folder, published.parent, {
         "system": system, "configs": list(configs), "settings": options, "seed": seed,
         "commit": commit, "changed_since": changed,
         "minutes_of_this_run": round((time.monotonic() - began) / 60, 1), "budget_minutes": minutes,
@@ -187,7 +188,7 @@ def main(
         "data": "phantoms alone", "processor": _processor(), "threads": torch.get_num_threads(),
         "versions": {"hemorrhage": hemorrhage.__version__, "torch": torch.__version__},
     })  # fmt: skip
-    typer.echo(f"{models / system / 'model.pt'}: {found}")
+    typer.echo(f"{published}: {found}")
 
 
 if __name__ == "__main__":

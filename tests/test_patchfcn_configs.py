@@ -15,7 +15,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.bundle import run as run_bundle
 
 from hemorrhage.networks import PatchFCN
-from hemorrhage.systems import USES, bundle_command, configs_of, systems
+from hemorrhage.systems import USES, bundle_command, configs_of, systems, weights_of
 from hemorrhage.weights import joined_weights, publish_weights, read_weights
 
 TINY = {
@@ -236,6 +236,8 @@ def test_argument_files_name_the_configs_of_each_system_in_their_order():
     assert configs_of(ROOT, "slice_unet", "train") == ("train", *training)
     scored = (name for name in training if name != "patchfcn_phantoms")
     assert configs_of(ROOT, "slice_unet", "evaluate") == ("train", "evaluate", *scored)
+    assert weights_of(ROOT, "vnet128") == Path("model.pt")
+    assert weights_of(ROOT, "slice_unet") == Path("slice_unet/model.pt")
     for system in systems(ROOT):
         for use in USES:
             path = ROOT / f"configs/args/{use}_{system}.yaml"
