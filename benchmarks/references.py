@@ -70,7 +70,9 @@ def main() -> None:
     parser.add_argument("systems", nargs="+", choices=systems(ROOT))
     parser.add_argument("--calibration", type=int, default=40, help="heads to calibrate on, about half with blood")
     parser.add_argument("--test", type=int, default=60, help="heads to score, likewise")
-    parser.add_argument("--models", type=Path, default=ROOT / "models", help="folder with the weights, as configs name them")
+    parser.add_argument(
+        "--models", type=Path, default=ROOT / "models", help="folder with the weights, as configs name them"
+    )
     options = parser.parse_args()
     out = options.out.absolute()
     for name, seed in SETS.items():
