@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -51,6 +52,10 @@ class Template:
         self.center = self.affine[:3, :3] @ np.array(ndimage.center_of_mass(self.brain)) + self.affine[:3, 3]
         self._world_to_voxel = np.linalg.inv(self.affine)
         self._levels: dict[float, tuple[np.ndarray, list[np.ndarray]]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what was computed on the way: data sets know a transform by what it is pickled to."""
+        return {**self.__dict__, "_levels": {}}
 
     def smoothed(self, sigma_mm: float) -> tuple[np.ndarray, list[np.ndarray]]:
         """The template blurred by ``sigma_mm``, and its gradient per mm along the three world axes."""

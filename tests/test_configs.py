@@ -397,7 +397,7 @@ def test_averaged_weights_are_validated_kept_and_resumed(elsewhere):
     still = {**TINY, "train#average#momentum": 1e-12, "output_dir": "run"}
     run_bundle(run_id="training", config_file=config("train", "averaged"), **still)
     torch.manual_seed(0)
-    first = VNet(width=2, norm="batch").state_dict()
+    first = {k: t for k, t in VNet(width=2, norm="batch").state_dict().items() if t.is_floating_point()}  # no counts
     result = torch.load(elsewhere / "run/model.pt", weights_only=True)
     state = torch.load(elsewhere / "run/last.pt", weights_only=True)
     assert all(torch.allclose(result[k], first[k], atol=1e-6) for k in first)

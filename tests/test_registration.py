@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import nibabel as nib
@@ -135,3 +136,14 @@ def test_empty_brain_and_empty_template_are_refused(template):
         align_to_template(np.zeros((4, 4, 4)), np.zeros((4, 4, 4)), np.eye(4), template)
     with pytest.raises(ValueError, match="no brain"):
         Template(np.zeros((4, 4, 4)), np.eye(4))
+
+
+def test_use_does_not_change_what_a_template_is_pickled_to(template):
+    """What is kept of prepared scans is found again by that."""
+    fresh = Template(template.hu, template.affine)
+    before = pickle.dumps(fresh)
+    fresh.smoothed(3.0)
+    assert pickle.dumps(fresh) == before
+    blurred, gradient = pickle.loads(before).smoothed(3.0)
+    assert np.array_equal(blurred, fresh.smoothed(3.0)[0])
+    assert len(gradient) == 3
