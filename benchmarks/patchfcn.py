@@ -114,7 +114,7 @@ def train(out: Path, name: str, steps: int) -> None:
 
 
 def load(out: Path, training: str, weights: str) -> torch.nn.Module:
-    overlays = [name for name in TRAININGS[training][0] if name not in ("patchfcn_train", "patchfcn_phantoms")]
+    overlays = [name for name in TRAININGS[training][0] if name != "patchfcn_phantoms"]
     parser = ConfigParser()
     parser.read_config(configs("inference", "patchfcn", *overlays))
     parser.update(SMALL)

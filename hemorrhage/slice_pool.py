@@ -73,13 +73,13 @@ class SlicePool(Dataset):
         start = start_method(data) if num_workers else None
         loader = DataLoader(kept, batch_size=None, num_workers=num_workers, multiprocessing_context=start)
         self.volumes: list[np.ndarray] = []
-        self.more: tuple[str, ...] = MORE[:1]
+        self.more: tuple[str, ...] = ()
         self.slices: list[tuple[int, np.ndarray]] = []
         positive = []
         for path in (p for paths in tqdm(loader, "prepare scans", len(kept)) for p in paths):
             with np.load(Path(path).with_suffix(".npz")) as numbers:
                 spacing, brain_mm2, blood = (numbers[k] for k in ("spacing_mm", "brain_mm2", "blood"))
-                self.more = tuple(numbers["more"]) if "more" in numbers else self.more  # kept by an older version
+                self.more = tuple(numbers["more"])
             step = neighbor_step(float(spacing), distance_mm, farthest_mm)
             for k, row in enumerate(neighbor_indices(len(blood), step)):
                 if brain_mm2[k] >= least_brain_mm2:
@@ -98,7 +98,7 @@ class SlicePool(Dataset):
         image = torch.from_numpy(np.array(stack[0, row]))
         region = (image[1:2] > 0).to(torch.uint8)
         item = {"image": image.float() / 255.0, "label": label, "region": torch.where(label > 0, 2, region)}
-        for name, kept in zip(self.more, stack[2:, row[1]], strict=False):
+        for name, kept in zip(self.more, stack[2:, row[1]], strict=True):
             item[name] = (torch.from_numpy(np.array(kept))[None].float() - 128.0) / 127.0
         if self.transform is None:
             return item
@@ -126,7 +126,7 @@ class _Kept(Dataset):
         self.data = data
         self.prepare = prepare
         self.folder = folder
-        self.recipe = pickle_hashing(prepare.flatten().transforms)
+        self.recipe = pickle_hashing((MORE, prepare.flatten().transforms))
 
     def __len__(self) -> int:
         return len(self.data)

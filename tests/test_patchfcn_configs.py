@@ -125,7 +125,6 @@ def test_a_unet_goes_the_same_way_with_averaged_weights(study, elsewhere):
     way, last = ("patchfcn_small", "slice_unet"), ("averaged", "patchfcn_averaged", "annealed")
     tiny = {"network_def#channels": [4, 8, 8], "pixel_mm": 3.0, "window": 64, "device": TINY["device"]}
     training = {**TRAINING, **tiny, "coarse_epochs": 1, "fine_epochs": 1, "max_seconds": 600, "max_epochs": 2}
-    training["other_scanner"] = 0.5
     del training["network_def#width"], training["stages"]
     run_bundle(
         config_file=config("train", "patchfcn", "patchfcn_train", "patchfcn_phantoms", *way, *last),

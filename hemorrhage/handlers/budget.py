@@ -56,8 +56,7 @@ class AnnealOverBudget:
     """Handler of a trainer that lets the learning rate rise at first and fall along a cosine until the time is up.
 
     How many steps a machine does in its time is not known beforehand; a schedule by epochs would end too early or
-    never.
-    Put this behind other handlers that set the rate.
+    never. Put this behind other handlers that set the rate. The training ends after the epoch in which the time is up.
 
     Args:
         optimizer: its rate is set before each step.
@@ -78,6 +77,7 @@ class AnnealOverBudget:
         """Register with a trainer."""
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_STARTED, self)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._end)
 
     def _start(self, engine: Engine) -> None:
         self._began = time.monotonic()
@@ -90,6 +90,10 @@ class AnnealOverBudget:
         rate = learning_rate(self.stage, min(1.0, self._elapsed() / self.seconds))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+
+    def _end(self, engine: Engine) -> None:
+        if self._elapsed() >= self.seconds:
+            engine.terminate()
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs."""

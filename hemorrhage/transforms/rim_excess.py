@@ -10,10 +10,10 @@ import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
-from scipy import ndimage
 
 from hemorrhage.geometry import voxel_sizes_mm
 from hemorrhage.rim import rim_excess
+from hemorrhage.transforms.brain_margin import widened_in_plane
 from hemorrhage.transforms.meta import with_meta_of
 
 __all__ = ["RimExcessd"]
@@ -61,8 +61,7 @@ class RimExcessd(MapTransform):
             sizes = voxel_sizes_mm(np.asarray(image.affine))[:2]
             inside = d[self.inside_key][0].cpu().numpy() > 0
             if self.margin_mm:
-                for k in np.flatnonzero(inside.any((0, 1))):
-                    inside[..., k] = ndimage.distance_transform_edt(inside[..., k], sampling=sizes) > self.margin_mm
+                inside &= ~widened_in_plane(~inside, (sizes[0], sizes[1]), self.margin_mm)
             found = rim_excess(image[0].cpu().numpy(), inside, float(sizes.mean()), self.bone, self.neighbors)
             d[self.name] = with_meta_of(image, torch.from_numpy(found)[None].to(image.device))
         return d

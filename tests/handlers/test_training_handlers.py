@@ -158,28 +158,40 @@ def test_the_budget_ends_it_after_a_whole_epoch(tmp_path):
     assert torch.load(tmp_path / "last.pt", weights_only=True)["epoch"] == 1
 
 
-def rates_over(optimizer, handler, steps):
-    """The learning rate of each of ``steps`` steps of a tenth of a second."""
-    found = []
-    engine = Engine(lambda engine, batch: (found.append(optimizer.param_groups[0]["lr"]), time.sleep(0.1)))
-    handler.attach(engine)
-    engine.run(range(steps))
-    return found
-
-
-def test_the_rate_rises_and_falls_over_the_time_and_goes_on_where_it_was():
+def test_the_rate_rises_and_falls_over_the_time_and_a_resumed_training_ends_with_it(monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     optimizer = torch.optim.SGD(torch.nn.Linear(1, 1).parameters(), 123.0)
-    first = AnnealOverBudget(optimizer, rate=0.5, seconds=1.0)
-    rates = rates_over(optimizer, first, 6)
+
+    def run(handler, epochs):
+        """The learning rates of epochs of two steps of a tenth of the time each."""
+        found = []
+
+        def step(engine, batch):
+            found.append(optimizer.param_groups[0]["lr"])
+            clock[0] += 1.0
+
+        engine = Engine(step)
+        handler.attach(engine)
+        engine.run(range(2), max_epochs=epochs)
+        return found
+
+    first = AnnealOverBudget(optimizer, rate=0.5, seconds=10.0)
+    rates = run(first, 3)
+    assert len(rates) == 6
     assert rates[0] < 0.1  # it begins to rise
-    assert rates[1] > 0.4
+    assert rates[1] > 0.45
     assert rates[1:] == sorted(rates[1:], reverse=True)
 
-    second = AnnealOverBudget(optimizer, rate=0.5, seconds=1.0)
+    second = AnnealOverBudget(optimizer, rate=0.5, seconds=10.0)
     second.load_state_dict(first.state_dict())
-    rest = rates_over(optimizer, second, 6)
+    clock[0] += 1000.0  # between two runs no time is spent
+    rest = run(second, 50)
+    assert len(rest) == 4  # the other four tenths
     assert rest[0] < rates[-1]
-    assert rest[-1] == pytest.approx(0.005)  # beyond the budget a hundredth
+    third = AnnealOverBudget(optimizer, rate=0.5, seconds=10.0)
+    third.load_state_dict(second.state_dict())
+    assert run(third, 50) == pytest.approx([0.005, 0.005])  # once more: one epoch at a hundredth
     with pytest.raises(ValueError, match="max_seconds"):
         AnnealOverBudget(optimizer, 0.5, None)
 
