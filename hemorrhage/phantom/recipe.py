@@ -20,6 +20,7 @@ class Recipe:
         sinuses: factor on the contrast of dural sinuses and arteries.
         calcifications: factor on their frequency.
         snug_brain: factor on how far gyri fill the space under the table, where the averaged atlas has fluid.
+        gyri: factor on how sharply gray and white matter part from each other, which the averaged atlas blurs.
         deep_nuclei: factor on the contrast of caudate, putamen and thalamus.
         cerebellum: factor on how much its density differs from the cerebrum's.
         old_lesions: factor on the frequency of infarcts and pale white matter.
@@ -46,6 +47,7 @@ class Recipe:
     sinuses: float = 1.0
     calcifications: float = 1.0
     snug_brain: float = 1.0
+    gyri: float = 1.0
     deep_nuclei: float = 1.0
     cerebellum: float = 1.0
     old_lesions: float = 1.0

@@ -13,6 +13,7 @@ from hemorrhage.phantom.draws import Draws
 from hemorrhage.phantom.extra_axial import add_collection
 from hemorrhage.phantom.head import FAR_MM, METAL_HU, draw_head
 from hemorrhage.phantom.recipe import Recipe
+from hemorrhage.phantom.render import crisp
 from hemorrhage.phantom.scanner import Scanner, draw_scanner
 from hemorrhage.phantom.space import Space, share_of_space, space_of
 from hemorrhage.phantom.statistics import DENSITY_HU, LEVELS, draw_density
@@ -66,6 +67,18 @@ def test_gyri_touch_the_table_where_the_brain_is_snug():
     assert float(snug.csf[rim].mean()) < 0.2 * float(loose.csf[rim].mean())
     assert torch.equal(snug.csf[loose.depth > 8], loose.csf[loose.depth > 8])
     assert head.numbers["snug"] == 0.0
+
+
+def test_gyri_part_gray_from_white():
+    shares = torch.tensor([0.0, 0.4, 0.5, 0.6, 1.0])
+    assert crisp(shares, 0.5, 3.0).tolist() == pytest.approx([0.0, 0.2, 0.5, 0.8, 1.0])
+    assert torch.equal(crisp(shares, 0.45, 1.0), shares)
+    plain, folded = (draw_head(Draws(6), replace(NOTHING, gyri=amount)) for amount in (0.0, 1.0))
+    assert all(torch.equal(plain.fields[n], folded.fields[n]) for n in plain.fields)
+    assert (plain.numbers["crispness"], plain.numbers["folds"]) == (1.0, 0.0)
+    changed = {n for n in plain.numbers if plain.numbers[n] != folded.numbers[n]}
+    assert changed == {"crispness", "folds", "white"}
+    assert -1.0 <= plain.numbers["white"] - folded.numbers["white"] <= 4.0
 
 
 def test_blows_break_and_swell_where_they_fall():
