@@ -1,4 +1,4 @@
-"""How near phantoms look to real slices where a slice network looks: the edge of bone, fine noise, the skull.
+"""How near phantoms look to real slices where a slice network looks: the edge of bone, fine noise, skull, gray matter.
 
 A network sees slices on its own pixels and through its own window: where phantoms look different there, what it learned
 need not carry over.
@@ -33,11 +33,12 @@ ROOT = Path(__file__).resolve().parents[1]
 WHITE = 0.988  # of the window: what it saturates, which is bone
 NEAR_MM, FAR_MM = (0.9, 1.9), (12.0, 20.0)  # below bone: beside it, and out of its reach
 LEAST_MM2 = 7000.0  # of brain, so that the skull is cut nearly upright
+DEEP_MM, SMOOTH_MM, FLUID_HU = 15.0, 1.5, 22.0
 SECOND_DERIVATIVE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])
-COLUMNS = ("edge rise, HU", "fine noise, HU", "skull, mm")
+COLUMNS = ("edge rise, HU", "fine noise, HU", "skull, mm", "gray matter, HU")
 
 
-def looks_of(slice_: np.ndarray, pixel_mm: float, top_hu: float) -> tuple[float, float, float] | None:
+def looks_of(slice_: np.ndarray, pixel_mm: float, top_hu: float) -> tuple[float, ...] | None:
     """What one slice looks like.
 
     Args:
@@ -47,8 +48,9 @@ def looks_of(slice_: np.ndarray, pixel_mm: float, top_hu: float) -> tuple[float,
 
     Returns:
         By how many HU brain beside bone is brighter than far from it; the SD of noise from one pixel to the next, in HU
-        (Immerkær 1996: what is left of a second derivative along both axes); the median thickness of the skull in mm.
-        None for a slice with little brain or a cut skull.
+        (Immerkær 1996: what is left of a second derivative along both axes); the median thickness of the skull in mm;
+        by how many HU the brightest tenth of deep tissue exceeds its median, noise smoothed away. None for a slice with
+        little brain or a cut skull.
     """
     white = slice_ >= WHITE
     parts, count = ndimage.label(ndimage.binary_fill_holes(white) & ~white)
@@ -64,15 +66,22 @@ def looks_of(slice_: np.ndarray, pixel_mm: float, top_hu: float) -> tuple[float,
     middle = skeletonize(white) & (ndimage.distance_transform_edt(~brain) * pixel_mm < 14)
     if min(near.sum(), far.sum(), inner.sum(), middle.sum()) < 50:
         return None
+    weight = ndimage.gaussian_filter(brain.astype(np.float64), SMOOTH_MM / pixel_mm)
+    smooth = ndimage.gaussian_filter(np.where(brain, slice_ * top_hu, 0.0), SMOOTH_MM / pixel_mm)
+    tissue = smooth[brain & (depth > DEEP_MM)] / weight[brain & (depth > DEEP_MM)]
+    tissue = tissue[tissue > FLUID_HU]
+    if len(tissue) < 50:
+        return None
     detail = np.abs(ndimage.convolve(slice_ * top_hu, SECOND_DERIVATIVE))[inner]
     return (
         top_hu * float(np.median(slice_[near]) - np.median(slice_[far])),
         float(np.sqrt(np.pi / 2) / 6 * detail.mean()),
         2 * pixel_mm * float(np.median(ndimage.distance_transform_edt(white)[middle])),
+        float(np.quantile(tissue, 0.9) - np.median(tissue)),
     )
 
 
-def _rows(item: dict[str, Any], top_hu: float) -> list[tuple[float, float, float]]:
+def _rows(item: dict[str, Any], top_hu: float) -> list[tuple[float, ...]]:
     stack = item["image"]
     pixel = float(voxel_sizes_mm(np.asarray(stack.affine))[0])
     middle = stack[stack.shape[0] // 2].numpy()  # of neighboring slices as channels, or the only one
@@ -80,10 +89,10 @@ def _rows(item: dict[str, Any], top_hu: float) -> list[tuple[float, float, float
     return [row for row in found if row is not None]
 
 
-def _print(name: str, rows: Iterable[tuple[float, float, float]]) -> None:
+def _print(name: str, rows: Iterable[tuple[float, ...]]) -> None:
     values = np.array(list(rows))
     if not len(values):
-        print(f"| {name} | 0 | | | |")
+        print(f"| {name} | 0 |" + " |" * len(COLUMNS))
         return
     low, mid, high = np.quantile(values, [0.1, 0.5, 0.9], axis=0)
     cells = [f"{m:.1f} ({a:.1f} to {b:.1f})" for a, m, b in zip(low, mid, high, strict=True)]
@@ -106,9 +115,9 @@ def main(
     config["bundle_root"] = str(ROOT)
     top_hu = float(config.get_parsed_content("window_hu")[1])
     print("| slices | number | " + " | ".join(COLUMNS) + " |")
-    print("| --- | --- | --- | --- | --- |")
+    print("| --- | --- |" + " --- |" * len(COLUMNS))
     read = config.get_parsed_content("preprocessing")
-    found: dict[str, list[tuple[float, float, float]]] = {}
+    found: dict[str, list[tuple[float, ...]]] = {}
     for path in scans:
         own = found.setdefault(path.name if path.is_dir() else path.absolute().parent.name, [])
         for scan in find_scans(path):
@@ -121,7 +130,7 @@ def main(
         config.update({"bundle_root": str(ROOT), "output_dir": empty, "heads": heads, "train#phantoms#seed": seed})
         config.update({name: yaml.safe_load(value) for name, value in (s.split("=", 1) for s in setting or [])})
         phantoms, prepare = (config.get_parsed_content(f"train#{name}") for name in ("phantoms", "volumes"))
-    rows: list[tuple[float, float, float]] = []
+    rows: list[tuple[float, ...]] = []
     for item in tqdm(phantoms, leave=False):
         made = prepare(item)
         for one in made if isinstance(made, list) else [made]:

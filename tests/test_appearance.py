@@ -25,9 +25,10 @@ def head(rise_hu=0.0, noise_hu=0.0, skull_mm=6.0, pixel=1.0, radius=70.0):
 
 
 def test_a_flat_head_has_no_rise_and_no_noise_and_its_skull_is_measured():
-    rise, noise, skull = appearance.looks_of(head(), 1.0, TOP)
+    rise, noise, skull, gray = appearance.looks_of(head(), 1.0, TOP)
     assert rise == pytest.approx(0.0, abs=1e-6)
     assert noise == pytest.approx(0.0, abs=1e-6)
+    assert gray == pytest.approx(0.0, abs=1e-6)
     assert skull == pytest.approx(6.0, abs=1.2)
     assert appearance.looks_of(head(skull_mm=10), 1.0, TOP)[2] == pytest.approx(10.0, abs=1.2)
 
@@ -38,6 +39,16 @@ def test_a_bright_rim_is_its_rise():
 
 def test_white_noise_has_the_deviation_that_was_put_in():
     assert appearance.looks_of(head(noise_hu=3), 1.0, TOP)[1] == pytest.approx(3.0, rel=0.05)
+
+
+def test_gray_matter_is_what_deep_tissue_is_brighter_than_most_of_it():
+    """A fifth of the tissue deeper than 15 mm, in one piece, is 8 HU brighter: more than the brightest tenth."""
+    slice_ = head()
+    slice_[100 - 22 : 100 + 22, 100 - 22 : 100 + 22] += 8 / TOP
+    assert appearance.looks_of(slice_, 1.0, TOP)[3] == pytest.approx(8.0, abs=0.1)
+    assert appearance.looks_of(np.clip(slice_ + (head(noise_hu=3) - head()), 0, 1), 1.0, TOP)[3] == pytest.approx(
+        8, abs=1
+    )
 
 
 def test_sizes_are_in_mm():
