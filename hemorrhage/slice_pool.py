@@ -25,8 +25,6 @@ from hemorrhage.transforms.adjacent_slices import neighbor_indices, neighbor_ste
 
 __all__ = ["SlicePool", "balanced_slices"]
 
-LEAST_BLOOD_MM2 = 40.0  # in a slice: the first and last pixels of a bleed are not worth a training
-NUMBERS = ("spacing_mm", "brain_mm2", "blood_mm2")  # kept of a scan beside its slices; the last two of each slice
 MORE = ("asymmetry", "excess")  # what a network may be shown of a slice beside the slice
 
 
@@ -55,7 +53,6 @@ class SlicePool(Dataset):
 
     Attributes:
         positive: (N,) bool, whether each slice holds hemorrhage.
-        blood_mm2: (N,) how much.
     """
 
     def __init__(
@@ -78,19 +75,18 @@ class SlicePool(Dataset):
         self.volumes: list[np.ndarray] = []
         self.more: tuple[str, ...] = ()
         self.slices: list[tuple[int, np.ndarray]] = []
-        blood_mm2 = []
+        positive = []
         for path in (p for paths in tqdm(loader, "prepare scans", len(kept)) for p in paths):
             with np.load(Path(path).with_suffix(".npz")) as numbers:
-                spacing, brain_mm2, blood = (numbers[k] for k in NUMBERS)
+                spacing, brain_mm2, blood = (numbers[k] for k in ("spacing_mm", "brain_mm2", "blood"))
                 self.more = tuple(numbers["more"])
             step = neighbor_step(float(spacing), distance_mm, farthest_mm)
             for k, row in enumerate(neighbor_indices(len(blood), step)):
                 if brain_mm2[k] >= least_brain_mm2:
                     self.slices.append((len(self.volumes), row))
-                    blood_mm2.append(float(blood[k]))
+                    positive.append(bool(blood[k] > 0))
             self.volumes.append(np.load(path, mmap_mode="r"))
-        self.blood_mm2 = np.array(blood_mm2, dtype=np.float64)
-        self.positive = self.blood_mm2 > 0
+        self.positive = np.array(positive, dtype=bool)
 
     def __len__(self) -> int:
         return len(self.slices)
@@ -130,7 +126,7 @@ class _Kept(Dataset):
         self.data = data
         self.prepare = prepare
         self.folder = folder
-        self.recipe = pickle_hashing((NUMBERS, MORE, prepare.flatten().transforms))
+        self.recipe = pickle_hashing((MORE, prepare.flatten().transforms))
 
     def __len__(self) -> int:
         return len(self.data)
@@ -153,15 +149,17 @@ def _keep(item: Mapping[str, Any], path: Path) -> None:
     sizes = voxel_sizes_mm(np.asarray(item["image"].affine))
     gray = np.clip(np.rint(image * 255.0), 0, 255).astype(np.uint8)
     blood = np.where(gray > 0, label, 0).astype(np.uint8)  # what the mask hides cannot be learned
-    areas = [(plane > 0).sum((1, 2)) * sizes[0] * sizes[1] for plane in (gray, blood)]
-    numbers = dict(zip(NUMBERS, (sizes[2], *areas), strict=True))
-    np.savez(path.with_suffix(".npz"), **numbers, more=np.array(names, dtype=str))
+    np.savez(
+        path.with_suffix(".npz"),
+        spacing_mm=sizes[2],
+        brain_mm2=(gray > 0).sum((1, 2)) * sizes[0] * sizes[1],
+        blood=(blood > 0).sum((1, 2)),
+        more=np.array(names, dtype=str),
+    )
     np.save(path, np.stack([gray, blood, *(np.rint(128 + 127 * np.clip(a, -1, 1)).astype(np.uint8) for a in more)]))
 
 
-def balanced_slices(
-    pool: SlicePool, num_samples: int, positive_fraction: float | None, small_bleeds: float = 0.0
-) -> WeightedRandomSampler:
+def balanced_slices(pool: SlicePool, num_samples: int, positive_fraction: float | None) -> WeightedRandomSampler:
     """A sampler of slices with hemorrhage at a stated share, drawn with replacement.
 
     Kuo et al. 2019, "Implementation details": 30 % of each minibatch's patches come from positive images.
@@ -170,13 +168,10 @@ def balanced_slices(
         pool: the slices.
         num_samples: slices an epoch.
         positive_fraction: expected share of slices with hemorrhage; None takes slices as often as they occur.
-        small_bleeds: of the slices with hemorrhage those with a fourth of the area come 4 ** small_bleeds times as
-            often: a Dice over a batch, and a mean over pixels, are those of the large ones. 0 draws all alike.
 
     Raises:
         ScanError: E_DATALIST if a share is asked for and there are no slices of one kind.
     """
-    free = int((~pool.positive).sum())
     share = pool.positive.mean() if len(pool.positive) else 0.0
     if positive_fraction is None:
         weights = np.ones(len(pool.positive))
@@ -188,8 +183,7 @@ def balanced_slices(
             "Give cases with and without, or set positive_fraction to null.",
         )
     else:
-        favor = np.where(pool.positive, np.maximum(pool.blood_mm2, LEAST_BLOOD_MM2) ** -small_bleeds, 0.0)
         weights = np.where(
-            pool.positive, positive_fraction * favor / max(favor.sum(), 1e-12), (1 - positive_fraction) / max(free, 1)
+            pool.positive, positive_fraction / max(share, 1e-9), (1 - positive_fraction) / max(1 - share, 1e-9)
         )
     return WeightedRandomSampler(weights.tolist(), num_samples)

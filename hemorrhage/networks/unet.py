@@ -13,12 +13,8 @@ __all__ = ["slice_unet"]
 
 
 def slice_unet(
-    classes: int = 1,
-    in_channels: int = 3,
-    channels: Sequence[int] = (16, 32, 64, 128, 160),
-    prior: float = 0.01,
-    fold: int = 1,
-) -> nn.Module:
+    classes: int = 1, in_channels: int = 3, channels: Sequence[int] = (16, 32, 64, 128, 160), prior: float = 0.01
+) -> UNet:
     """A residual U-Net over slices that halves their sides once for each entry of ``channels`` but the first.
 
     Args:
@@ -27,27 +23,18 @@ def slice_unet(
         channels: of each level.
         prior: probability of hemorrhage that the untrained network answers about everywhere: a network that starts at
             one half first learns to paint all of a batch, and Dice lets it stay there.
-        fold: pixels a side that the U-Net takes for one, each of them channels of its own in what it sees and answers
-            (Shi et al. 2016, arXiv:1609.05158): most of a processor's work is at the finest level.
 
     Returns:
         A network from (B, in_channels, H, W) to (B, N + 1, H, W) logits, background first; H and W are multiples of
-        fold * 2 ** (len(channels) - 1).
+        2 ** (len(channels) - 1).
     """
-    if fold < 1:
-        raise ValueError(f"fold must be at least 1, got {fold}")
     if classes < 1 or not 0 < prior < 1:
         raise ValueError(f"classes must be at least 1 and prior inside (0, 1), got {classes} and {prior}")
     strides = (2,) * (len(channels) - 1)
-    pixels = fold**2
-    net: nn.Module = UNet(
-        2, pixels * in_channels, pixels * (classes + 1), channels, strides, num_res_units=2, norm="batch"
-    )
+    net = UNet(2, in_channels, classes + 1, channels, strides, num_res_units=2, norm="batch")
     last = [m for m in net.modules() if isinstance(m, nn.Conv2d)][-1]
     assert last.bias is not None
     with torch.no_grad():
         last.bias.zero_()
-        last.bias[:pixels] = math.log(classes * (1 - prior) / prior)
-    if fold > 1:
-        net = nn.Sequential(nn.PixelUnshuffle(fold), net, nn.PixelShuffle(fold))
+        last.bias[0] = math.log(classes * (1 - prior) / prior)
     return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

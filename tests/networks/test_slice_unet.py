@@ -21,19 +21,3 @@ def test_all_subtypes_together_have_the_prior():
     assert blood.mean() == pytest.approx(0.05, rel=0.5)
     with pytest.raises(ValueError, match="prior"):
         slice_unet(prior=0.0)
-
-
-def test_a_folded_network_sees_and_answers_every_pixel():
-    torch.manual_seed(0)
-    net = slice_unet(in_channels=1, channels=(4, 8), prior=0.01, fold=2).eval()
-    image = torch.rand(1, 1, 16, 16)
-    with torch.no_grad():
-        logits = net(image)
-        assert logits.shape == (1, 2, 16, 16)
-        assert logits.softmax(1)[:, 1].mean() == pytest.approx(0.01, rel=0.5)
-        for i, j in ((8, 8), (8, 9), (9, 8), (9, 9)):
-            other = image.clone()
-            other[..., i, j] += 1.0
-            assert (net(other) - logits).abs()[..., 8:10, 8:10].min() > 0
-    with pytest.raises(ValueError, match="fold"):
-        slice_unet(fold=0)
