@@ -14,7 +14,15 @@ import torch
 from hemorrhage.errors import ScanError
 from hemorrhage.files import sha256_of, write_atomically
 
-__all__ = ["check_weights", "joined_weights", "load_weights", "members_of", "publish_weights", "read_weights"]
+__all__ = [
+    "averaged_weights",
+    "check_weights",
+    "joined_weights",
+    "load_weights",
+    "members_of",
+    "publish_weights",
+    "read_weights",
+]
 
 MEMBER = "members."  # first word of the names in a file that holds several trainings
 RUNNING = ("running_mean", "running_var")  # of normalization layers
@@ -88,6 +96,22 @@ def read_weights(path: Path, map_location: Any = "cpu") -> tuple[dict[str, torch
 def joined_weights(contents: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     """The weights of several trainings of one network as those of :class:`hemorrhage.networks.MeanOfNetworks`."""
     return {f"{MEMBER}{n}.{name}": t for n, content in enumerate(contents) for name, t in content.items()}
+
+
+def averaged_weights(contents: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The mean of the weights of several trainings of one network, as one network, in float32.
+
+    It is worth something where one training went on from another: between the two the loss stays low, and what the
+    first knew of other data is not lost (Wortsman et al. 2022, arXiv:2109.01903). What is no floating number, such as a
+    count of batches, is the last one's.
+    """
+    first, last = contents[0], contents[-1]
+    return {
+        name: torch.stack([content[name].float() for content in contents]).mean(0)
+        if tensor.is_floating_point()
+        else last[name]
+        for name, tensor in first.items()
+    }
 
 
 def members_of(content: Mapping[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:

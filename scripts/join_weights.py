@@ -1,11 +1,16 @@
 """Several trainings of one network as one file of weights, which reads scans with the mean of their probabilities.
 
     python scripts/join_weights.py models/slice_unet runs/1/model.pt runs/2/model.pt runs/3/model.pt
+    python scripts/join_weights.py models/slice_unet runs/before/model.pt runs/after/model.pt --average
 
 The joined file takes the place of a single one everywhere: inference and evaluation see from it how many networks it
-holds, and reading takes that many times as long. Training that starts from it goes on with the first. Records and
-curves that lie beside the trainings' weights are kept; a calibration is not, because it was that of other weights:
-run ``scripts/calibrate.py`` again.
+holds, and reading takes that many times as long. Training that starts from it goes on with the first.
+
+With ``--average`` the weights themselves are averaged into one network, which takes no longer to read: for trainings of
+which the later went on from the earlier.
+
+Records and curves that lie beside the trainings' weights are kept; a calibration is not, because it was that of other
+weights: run ``scripts/calibrate.py`` again.
 """
 
 from __future__ import annotations
@@ -25,8 +30,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from hemorrhage.errors import ScanError
 from hemorrhage.files import write_atomically
 from hemorrhage.report.calibrated_score import CALIBRATION
-from hemorrhage.weights import joined_weights, members_of, publish_weights, read_weights
+from hemorrhage.weights import averaged_weights, joined_weights, members_of, publish_weights, read_weights
 
+Curve = pd.DataFrame | None
 SHARED = ("system", "configs", "data")  # what the record of the whole says once
 
 
@@ -59,7 +65,7 @@ def _shapes(content: dict[str, torch.Tensor]) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in content.items()}
 
 
-def read_record(weights: Path, digest: str) -> tuple[dict[str, Any], pd.DataFrame | None]:
+def read_record(weights: Path, digest: str) -> tuple[dict[str, Any], Curve]:
     """What lies beside weights of how they were made: the record, or no more than their hash, and the curve."""
     record, curves = weights.parent / "record.json", weights.parent / "curves.csv"
     if record.is_file() and (found := json.loads(record.read_text())).get("sha256") == digest:
@@ -67,9 +73,34 @@ def read_record(weights: Path, digest: str) -> tuple[dict[str, Any], pd.DataFram
     return {"sha256": digest}, None
 
 
+def joined_record(records: list[dict[str, Any]], curves: list[Curve]) -> tuple[dict[str, Any], Curve]:
+    """Record and curve of a file that holds every training."""
+    whole = {
+        **{k: records[0][k] for k in SHARED if k in records[0]},
+        "minutes_of_epochs": round(sum(r.get("minutes_of_epochs", 0.0) for r in records), 1),
+        "members": [{k: v for k, v in r.items() if k not in SHARED} for r in records],
+    }
+    numbered = [c.assign(member=n) for n, c in enumerate(curves, 1) if c is not None]
+    return whole, pd.concat(numbered, ignore_index=True) if numbered else None
+
+
+def averaged_record(records: list[dict[str, Any]], curves: list[Curve]) -> tuple[dict[str, Any], Curve]:
+    """Record and curve of averaged weights: those of the last training, whose steps the others are, and a step more."""
+    last = records[-1]
+    own = {k: v for k, v in last.items() if k not in (*SHARED, "steps", "sha256", "parameters")}
+    mean = {"mean_of_weights": [r["sha256"] for r in records], "minutes_of_epochs": 0.0}
+    whole = {
+        **{k: last[k] for k in SHARED if k in last},
+        "minutes_of_epochs": last.get("minutes_of_epochs", 0.0),
+        "steps": [*last.get("steps", [own]), mean],
+    }
+    return whole, curves[-1]
+
+
 def main(
     out: Annotated[Path, typer.Argument(help="Folder that gets model.pt, its hash, record.json and curves.csv.")],
     weights: Annotated[list[Path], typer.Argument(help="Weights of single trainings, two or more.")],
+    average: Annotated[bool, typer.Option("--average", help="One network with the mean of the weights.")] = False,
 ) -> None:
     """Join WEIGHTS into OUT/model.pt."""
     if len(weights) < 2:
@@ -79,21 +110,16 @@ def main(
     except ScanError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(error.exit_code) from None
-    records, curves = zip(*(read_record(w, d) for w, d in zip(weights, digests, strict=True)), strict=True)
-    found = publish_weights(joined_weights(contents), out / "model.pt")
-    whole = {
-        **{k: records[0][k] for k in SHARED if k in records[0]},
-        "minutes_of_epochs": round(sum(r.get("minutes_of_epochs", 0.0) for r in records), 1),
-        "members": [{k: v for k, v in r.items() if k not in SHARED} for r in records],
-        "sha256": found,
-        "parameters": sum(t.numel() for c in contents for t in c.values() if t.is_floating_point()),
-    }
-    write_atomically(out / "record.json", lambda path: path.write_text(json.dumps(whole, indent=1) + "\n"))
-    numbered = [c.assign(member=n) for n, c in enumerate(curves, 1) if c is not None]
-    if numbered:
-        write_atomically(out / "curves.csv", partial(pd.concat(numbered, ignore_index=True).to_csv, index=False))
-    else:
+    known = [read_record(w, d) for w, d in zip(weights, digests, strict=True)]
+    made = averaged_weights(contents) if average else joined_weights(contents)
+    found = publish_weights(made, out / "model.pt")
+    record, curve = (averaged_record if average else joined_record)([r for r, _ in known], [c for _, c in known])
+    record |= {"sha256": found, "parameters": sum(t.numel() for t in made.values() if t.is_floating_point())}
+    write_atomically(out / "record.json", lambda path: path.write_text(json.dumps(record, indent=1) + "\n"))
+    if curve is None:
         (out / "curves.csv").unlink(missing_ok=True)
+    else:
+        write_atomically(out / "curves.csv", partial(curve.to_csv, index=False))
     (out / CALIBRATION).unlink(missing_ok=True)
     typer.echo(f"{out / 'model.pt'}: {found}, {len(weights)} trainings; calibrate it with scripts/calibrate.py")
 

@@ -180,7 +180,8 @@ def main(
     curves = pd.read_csv(folder / "curves.csv")
     published = models.absolute() / weights_of(ROOT, system)
     found = publish(folder, published.parent, {
-        "system": system, "configs": list(configs), "settings": options, "seed": seed,
+        "system": system, "configs": list(configs), "seed": seed,
+        "settings": {k: v.replace(f"{ROOT}/", "") for k, v in options.items()}, # as from the project's folder
         "commit": commit, "changed_since": changed,
         "minutes_of_this_run": round((time.monotonic() - began) / 60, 1), "budget_minutes": minutes,
         "minutes_of_epochs": round(float(curves["seconds"].sum()) / 60, 1), "epochs": int(curves["epoch"].max()),

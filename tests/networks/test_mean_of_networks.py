@@ -11,7 +11,7 @@ from conftest import ROOT
 
 from hemorrhage.errors import ScanError
 from hemorrhage.networks import MeanOfNetworks, PatchFCN, network_of_weights
-from hemorrhage.weights import joined_weights, load_weights, publish_weights, read_weights
+from hemorrhage.weights import averaged_weights, joined_weights, load_weights, publish_weights, read_weights
 
 
 class Says(torch.nn.Module):
@@ -100,6 +100,27 @@ def test_a_file_of_several_is_read_as_their_mean_and_trained_on_from_the_first(t
     assert record["parameters"] == 24
     assert [m["seed"] for m in record["members"]] == [0, 1, 2]
     assert list(pd.read_csv(out / "curves.csv")["member"]) == [1, 1, 2, 2, 3, 3]
+
+
+def test_averaged_weights_are_one_network_and_a_step_of_its_record(trained, tmp_path):
+    out = tmp_path / "joined"
+    done = join(out, *trained[:2], "--average")
+    assert done.returncode == 0, done.stderr
+    network = torch.nn.Linear(3, 2)
+    assert network_of_weights(network, out / "model.pt") is network
+    digest = load_weights(network, out / "model.pt")
+    before, after = (read_weights(path)[0] for path in trained[:2])
+    for name, tensor in network.state_dict().items():
+        assert torch.allclose(tensor, (before[name].float() + after[name].float()) / 2, atol=1e-3)
+
+    record = json.loads((out / "record.json").read_text())
+    assert (record["sha256"], record["parameters"], record["minutes_of_epochs"]) == (digest, 8, 11.0)
+    assert record["steps"][0]["seed"] == 1
+    digests = [(path.parent / "model.pt.sha256").read_text().split()[0] for path in trained[:2]]
+    assert record["steps"][1] == {"mean_of_weights": digests, "minutes_of_epochs": 0.0}
+    assert list(pd.read_csv(out / "curves.csv")["train_loss"]) == [2.0, 2.0]
+
+    assert averaged_weights([{"count": torch.tensor(3)}, {"count": torch.tensor(5)}])["count"] == 5
 
 
 def test_one_training_and_a_file_that_is_not_there_leave_the_network_as_it_is(trained, tmp_path):
