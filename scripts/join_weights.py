@@ -19,7 +19,7 @@ import json
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import pandas as pd
 import torch
@@ -32,7 +32,7 @@ from hemorrhage.files import write_atomically
 from hemorrhage.report.calibrated_score import CALIBRATION
 from hemorrhage.weights import averaged_weights, joined_weights, members_of, publish_weights, read_weights
 
-Curve = pd.DataFrame | None
+Curve: TypeAlias = pd.DataFrame | None
 SHARED = ("system", "configs", "data")  # what the record of the whole says once
 
 
