@@ -200,7 +200,7 @@ GROUPS = (
     "uneven_bone+snug_brain",
     "veins+sinuses+dura",
     "calcifications",
-    "deep_nuclei+cerebellum",
+    "deep_nuclei+cerebellum+gyri",
     "old_lesions+edema",
     "trauma+collections+skull_defects+metal",
     "mixed_clots",
