@@ -33,7 +33,8 @@ ROOT = Path(__file__).resolve().parents[1]
 WHITE = 0.988  # of the window: what it saturates, which is bone
 NEAR_MM, FAR_MM = (0.9, 1.9), (12.0, 20.0)  # below bone: beside it, and out of its reach
 LEAST_MM2 = 7000.0  # of brain, so that the skull is cut nearly upright
-DEEP_MM, SMOOTH_MM, FLUID_HU = 15.0, 1.5, 22.0
+DEEP_MM = 15.0  # below bone, out of what it does to brain
+SMOOTH_MM, FLUID_HU = 1.5, 22.0  # SD of what takes the noise away, and what is then still tissue
 SECOND_DERIVATIVE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])
 COLUMNS = ("edge rise, HU", "fine noise, HU", "skull, mm", "gray matter, HU")
 
@@ -68,7 +69,8 @@ def looks_of(slice_: np.ndarray, pixel_mm: float, top_hu: float) -> tuple[float,
         return None
     weight = ndimage.gaussian_filter(brain.astype(np.float64), SMOOTH_MM / pixel_mm)
     smooth = ndimage.gaussian_filter(np.where(brain, slice_ * top_hu, 0.0), SMOOTH_MM / pixel_mm)
-    tissue = smooth[brain & (depth > DEEP_MM)] / weight[brain & (depth > DEEP_MM)]
+    deep = brain & (depth > DEEP_MM)
+    tissue = smooth[deep] / weight[deep]
     tissue = tissue[tissue > FLUID_HU]
     if len(tissue) < 50:
         return None

@@ -164,8 +164,7 @@ def draw_head(r: Draws, recipe: Recipe | None = None, trauma_share: float | None
     dense = r.chance(0.15)
     sinus_hu, vessel_hu = r.uniform(58, 72) if dense else r.uniform(44, 62), r.uniform(38, 62)
     numbers = {
-        "age": age, "atrophy": atrophy,
-        "gray": gray, "white": gray - r.uniform(4.5, 9.0), "csf": r.uniform(2, 12),
+        "age": age, "atrophy": atrophy, "gray": gray, "white": gray - r.uniform(4.5, 9.0), "csf": r.uniform(2, 12),
         "csf_floor": r.uniform(0.10, 0.35) * (1.15 - atrophy), "csf_gain": r.uniform(1.0, 1.8) * (0.7 + 0.7 * atrophy),
         "dura": gray + recipe.dura * (r.uniform(42, 62) - gray),
         "falx_mm": r.uniform(0.35, 1.1), "falx_share": r.uniform(0.4, 1.0),
@@ -323,7 +322,7 @@ def _cerebellum(atlas, tent, r):
 
 
 def _gyri(white, amount, r):
-    """Numbers of a head: how gray and white matter part from each other, and ``white`` paler by so many HU."""
+    """Numbers of a head: how sharply gray and white matter part from each other, and how far in HU beyond ``white``."""
     return {
         "crispness": 1.0 + amount * r.uniform(0.0, 5.0), "folds": amount * r.uniform(0.0, 0.25),
         "half_white": r.uniform(0.45, 0.62), "white": white - amount * r.uniform(-1.0, 4.0),

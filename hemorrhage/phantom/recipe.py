@@ -20,7 +20,7 @@ class Recipe:
         sinuses: factor on the contrast of dural sinuses and arteries.
         calcifications: factor on their frequency.
         snug_brain: factor on how far gyri fill the space under the table, where the averaged atlas has fluid.
-        gyri: factor on how sharply gray and white matter part from each other, which the averaged atlas blurs.
+        gyri: factor on how sharply, and how far in HU, gray and white matter part, which the averaged atlas blurs.
         deep_nuclei: factor on the contrast of caudate, putamen and thalamus.
         cerebellum: factor on how much its density differs from the cerebrum's.
         old_lesions: factor on the frequency of infarcts and pale white matter.

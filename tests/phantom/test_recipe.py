@@ -13,7 +13,7 @@ from hemorrhage.phantom.draws import Draws
 from hemorrhage.phantom.extra_axial import add_collection
 from hemorrhage.phantom.head import FAR_MM, METAL_HU, draw_head
 from hemorrhage.phantom.recipe import Recipe
-from hemorrhage.phantom.render import crisp
+from hemorrhage.phantom.render import crisp, draw_planes
 from hemorrhage.phantom.scanner import Scanner, draw_scanner
 from hemorrhage.phantom.space import Space, share_of_space, space_of
 from hemorrhage.phantom.statistics import DENSITY_HU, LEVELS, draw_density
@@ -79,6 +79,19 @@ def test_gyri_part_gray_from_white():
     changed = {n for n in plain.numbers if plain.numbers[n] != folded.numbers[n]}
     assert changed == {"crispness", "folds", "white"}
     assert -1.0 <= plain.numbers["white"] - folded.numbers["white"] <= 4.0
+
+
+def test_gyri_are_drawn():
+    """A crisper head has the same two densities, and less tissue halfway between them."""
+    head = draw_head(Draws(1), NOTHING)
+    gray, white = head.numbers["gray"], head.numbers["white"]
+    origin, first, second = torch.tensor([[-60.0, -80.0, 20.0]]), torch.tensor([2.0, 0, 0]), torch.tensor([0, 2.0, 0])
+    halfway = []
+    for crispness in (1.0, 4.0):
+        crisper = replace(head, numbers={**head.numbers, "crispness": crispness, "half_white": 0.5})
+        hu = draw_planes(crisper, origin, first, second, (60, 80)).hu
+        halfway.append(int(((hu - (gray + white) / 2).abs() < (gray - white) / 4).sum()))
+    assert 100 < halfway[1] < 0.7 * halfway[0]
 
 
 def test_blows_break_and_swell_where_they_fall():
