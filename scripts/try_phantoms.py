@@ -162,6 +162,7 @@ def effects(
                 "without": group or "nothing", "seed": number, "dice_while_7_clean": while_clean(table),
                 "threshold": middle["threshold"], "dice": middle["slice_mean_dice"], "clean": middle["clean"],
                 "found": middle["found"], "false_mm2": float(np.mean(json.loads(str(middle["false_mm2"])))),
+                "pixel_ap": middle["pixel_ap"], "ml": middle["whole_ml"],
             })  # fmt: skip
             found = pd.DataFrame(rows)
             write_atomically(out / "effects.csv", partial(found.to_csv, index=False))
@@ -170,27 +171,35 @@ def effects(
 
 
 def effects_table(rows: pd.DataFrame) -> str:
-    """A Markdown table: mean over seeds, and the difference from training with everything, seed by seed."""
+    """A Markdown table: mean over seeds, and the difference from training with everything, seed by seed.
+
+    Args:
+        rows: a training a row, with "without" and "seed"; "dice_while_7_clean" and "pixel_ap", of which more is better;
+            "false_mm2", "clean" and "found" at one threshold, and "ml" there, NaN where no whole head was read.
+    """
     names = list(dict.fromkeys(rows["without"]))
-    by_seed = rows.pivot(index="without", columns="seed", values="dice_while_7_clean").loc[names]
-    lines = [
-        "| without | Dice while 7 of 8 are clean, mean (each seed) | less than with all | "
-        "mm² marked on a slice without blood at one cut | clean, found at that cut |"
-    ]
-    lines.append("| --- | --- | --- | --- | --- |")
+    better = {"dice_while_7_clean": "Dice while 7 of 8 are clean", "pixel_ap": "average precision of pixels"}
+    marked = {"false_mm2": "mm² marked on a slice without blood", "ml": "mL in a whole head without blood"}
+    marked = {name: title for name, title in marked.items() if not rows[name].isna().any()}
+    titles = [t for title in better.values() for t in (f"{title}, mean (each seed)", "less than with all")]
+    titles += [f"{title} at one cut" for title in marked.values()] + ["clean, found at that cut"]
+    lines = ["| without | " + " | ".join(titles) + " |", "| --- |" + " --- |" * len(titles)]
+    by_seed = {name: rows.pivot(index="without", columns="seed", values=name) for name in (*better, *marked)}
     for name in names:
-        own = by_seed.loc[name]
-        lost = by_seed.iloc[0] - own
         both = rows[rows["without"] == name]
-        cells = [
-            name,
-            f"{own.mean():.3f} ({', '.join(f'{d:.3f}' for d in own)})",
-            "" if name == names[0] else f"{lost.mean():+.3f} ({', '.join(f'{d:+.3f}' for d in lost)})",
-            f"{both['false_mm2'].mean():.0f} ({', '.join(f'{a:.0f}' for a in both['false_mm2'])})",
-            "; ".join(f"{c}, {f}" for c, f in zip(both["clean"], both["found"], strict=True)),
-        ]
+        cells = [name]
+        for one in better:
+            own = by_seed[one].loc[name]
+            lost = by_seed[one].loc[names[0]] - own
+            cells += [_each_seed(own, ".3f"), "" if name == names[0] else _each_seed(lost, "+.3f")]
+        cells += [_each_seed(by_seed[one].loc[name], ".0f" if one == "false_mm2" else ".1f") for one in marked]
+        cells.append("; ".join(f"{c}, {f}" for c, f in zip(both["clean"], both["found"], strict=True)))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _each_seed(values: pd.Series, form: str) -> str:
+    return f"{values.mean():{form}} ({', '.join(f'{v:{form}}' for v in values)})"
 
 
 GROUPS = (

@@ -17,15 +17,24 @@ import try_phantoms
 
 def rows(**dice):
     return pd.DataFrame([
-        {"without": name, "seed": seed, "dice_while_7_clean": d, "clean": "8/8", "found": "3/6", "false_mm2": 5.0}
+        {
+            "without": name, "seed": seed, "dice_while_7_clean": d, "pixel_ap": 2 * d, "clean": "8/8", "found": "3/6",
+            "false_mm2": 5.0, "ml": 1.5,
+        }
         for name, values in dice.items() for seed, d in enumerate(values)
     ])  # fmt: skip
 
 
 def test_an_ingredient_is_worth_what_is_lost_without_it_seed_by_seed():
-    lines = try_phantoms.effects_table(rows(nothing=[0.3, 0.2], veins=[0.1, 0.2])).splitlines()
-    assert lines[2] == "| nothing | 0.250 (0.300, 0.200) |  | 5 (5, 5) | 8/8, 3/6; 8/8, 3/6 |"
-    assert lines[3] == "| veins | 0.150 (0.100, 0.200) | +0.100 (+0.200, +0.000) | 5 (5, 5) | 8/8, 3/6; 8/8, 3/6 |"
+    made = rows(nothing=[0.3, 0.2], veins=[0.1, 0.2])
+    lines = try_phantoms.effects_table(made).splitlines()
+    at_one_cut = "| 5 (5, 5) | 1.5 (1.5, 1.5) | 8/8, 3/6; 8/8, 3/6 |"
+    assert lines[2] == f"| nothing | 0.250 (0.300, 0.200) |  | 0.500 (0.600, 0.400) |  {at_one_cut}"
+    gain = "| +0.100 (+0.200, +0.000) | 0.300 (0.200, 0.400) | +0.200 (+0.400, +0.000) "
+    assert lines[3] == f"| veins | 0.150 (0.100, 0.200) {gain}{at_one_cut}"
+    without_heads = try_phantoms.effects_table(made.assign(ml=float("nan"))).splitlines()
+    assert without_heads[3] == lines[3].replace("| 1.5 (1.5, 1.5) ", "")
+    assert all(line.count("|") == without_heads[0].count("|") for line in without_heads)
 
 
 def test_a_screening_is_tabulated():
