@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import pickle
@@ -15,6 +16,7 @@ from hemorrhage.errors import ScanError
 from hemorrhage.files import sha256_of, write_atomically
 
 __all__ = [
+    "CALIBRATION",
     "averaged_weights",
     "check_weights",
     "joined_weights",
@@ -24,6 +26,7 @@ __all__ = [
     "read_weights",
 ]
 
+CALIBRATION = "calibration.json"  # beside weights: what their score is worth
 MEMBER = "members."  # first word of the names in a file that holds several trainings
 RUNNING = ("running_mean", "running_var")  # of normalization layers
 
@@ -173,6 +176,8 @@ def publish_weights(content: dict[str, torch.Tensor], path: Path) -> str:
     A tensor with values that half precision cannot hold (beyond 65504; variances of a batch normalization get there)
     keeps its own precision: an infinite number silences a channel, and the network still answers.
 
+    A calibration of other weights that lay there is removed: nothing would be read with it.
+
     Args:
         content: a state dictionary; the same one always gives the same file.
         path: where it is written; its folder is made.
@@ -189,9 +194,11 @@ def publish_weights(content: dict[str, torch.Tensor], path: Path) -> str:
     half = {name: _halved(t) if t.is_floating_point() else t for name, t in content.items()}
     buffer = io.BytesIO()  # torch.save would put the name of a temporary file into the file
     torch.save(half, buffer)
+    found = hashlib.sha256(buffer.getvalue()).hexdigest()
     path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or sha256_of(path) != found:
+        path.with_name(CALIBRATION).unlink(missing_ok=True)
     write_atomically(path, lambda part: part.write_bytes(buffer.getvalue()))
-    found = sha256_of(path)
     write_atomically(path.with_name(path.name + ".sha256"), lambda part: part.write_text(f"{found}  {path.name}\n"))
     return found
 

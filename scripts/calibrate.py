@@ -28,8 +28,8 @@ from hemorrhage.geometry import voxel_volume_ml
 from hemorrhage.marks import cuts_of, seed_of
 from hemorrhage.metrics.calibration import cross_fitted, expected_calibration_error, fit_curve, reliability
 from hemorrhage.metrics.intervals import bootstrap_interval
-from hemorrhage.report.calibrated_score import CALIBRATION
 from hemorrhage.runs import read_findings
+from hemorrhage.weights import CALIBRATION
 
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 SEEDS = (0.5, 0.6, 0.7, 0.8, 0.9)  # and, for each threshold, none but itself

@@ -29,7 +29,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hemorrhage.errors import ScanError
 from hemorrhage.files import write_atomically
-from hemorrhage.report.calibrated_score import CALIBRATION
 from hemorrhage.weights import averaged_weights, joined_weights, members_of, publish_weights, read_weights
 
 Curve: TypeAlias = pd.DataFrame | None
@@ -120,7 +119,6 @@ def main(
         (out / "curves.csv").unlink(missing_ok=True)
     else:
         write_atomically(out / "curves.csv", partial(curve.to_csv, index=False))
-    (out / CALIBRATION).unlink(missing_ok=True)
     typer.echo(f"{out / 'model.pt'}: {found}, {len(weights)} trainings; calibrate it with scripts/calibrate.py")
 
 

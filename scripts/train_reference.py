@@ -27,7 +27,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import hemorrhage
 from hemorrhage.files import sha256_of, write_atomically
-from hemorrhage.report.calibrated_score import CALIBRATION
 from hemorrhage.systems import bundle_command, configs_of, systems, weights_of
 from hemorrhage.weights import publish_weights
 
@@ -119,8 +118,6 @@ def _without(record: dict[str, Any], *names: str) -> dict[str, Any]:
 def publish(trained: Path, folder: Path, record: dict[str, Any]) -> str:
     """Write weights as half precision with hash, record and curve beside them.
 
-    A calibration of other weights that lay there is removed: nothing would be read with it.
-
     Args:
         trained: the run's folder with ``model.pt`` and ``curves.csv``.
         folder: where the weights are published.
@@ -131,9 +128,6 @@ def publish(trained: Path, folder: Path, record: dict[str, Any]) -> str:
     """
     weights = torch.load(trained / "model.pt", map_location="cpu", weights_only=True)
     found = publish_weights(weights, folder / "model.pt")
-    calibration = folder / CALIBRATION
-    if calibration.exists() and json.loads(calibration.read_text()).get("weights_sha256") != found:
-        calibration.unlink()
     record, curves = after_origin(record, pd.read_csv(trained / "curves.csv"), trained)
     whole = {**record, "sha256": found, "parameters": sum(t.numel() for t in weights.values() if t.is_floating_point())}
     write_atomically(folder / "record.json", lambda path: path.write_text(json.dumps(whole, indent=1) + "\n"))

@@ -14,7 +14,7 @@ from hemorrhage.networks import VNet
 from hemorrhage.weights import load_weights
 
 sys.path.insert(0, str(ROOT / "scripts"))
-from train_reference import after_origin, keep_origin, publish, training_configs
+from train_reference import after_origin, keep_origin, training_configs
 
 SMALL = {
     "network_def#width": 2,
@@ -115,16 +115,3 @@ def test_reference_weights_come_from_phantoms_as_a_scanner_shows_them():
     patchfcn = ("train", "patchfcn", "patchfcn_train", "patchfcn_phantoms", "averaged", "patchfcn_averaged")
     assert training_configs("patchfcn") == patchfcn
     assert training_configs("patchfcn", annealed=True) == (*patchfcn, "annealed")
-
-
-def test_a_calibration_stays_with_its_own_weights_alone(tmp_path):
-    trained, folder = tmp_path / "run", tmp_path / "models"
-    trained.mkdir()
-    pd.DataFrame({"epoch": [1], "train_loss": [0.5], "seconds": [1.0]}).to_csv(trained / "curves.csv", index=False)
-    shared = {"system": "slice_unet", "configs": ["train"], "data": "phantoms alone"}
-    calibration = folder / "calibration.json"
-    for weight, kept in ((1.0, False), (1.0, True), (2.0, False)):
-        torch.save({"w": torch.tensor([weight])}, trained / "model.pt")
-        found = publish(trained, folder, shared)
-        assert calibration.exists() == kept
-        calibration.write_text(json.dumps({"weights_sha256": found}))

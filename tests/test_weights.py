@@ -73,6 +73,14 @@ def test_published_weights_are_the_same_file_each_time_and_are_checked(tmp_path)
         read_weights(tmp_path / "a/model.pt")
 
 
+def test_a_calibration_stays_with_its_own_weights_alone(tmp_path):
+    calibration = tmp_path / "calibration.json"
+    for weight, kept in ((1.0, False), (1.0, True), (2.0, False)):
+        calibration.write_text("of the weights that lie there")
+        publish_weights({"w": torch.tensor([weight])}, tmp_path / "model.pt")
+        assert calibration.exists() == kept
+
+
 def test_what_half_precision_cannot_hold_is_published_whole(tmp_path):
     """A variance of 100,000 is infinite in half precision, and its channel silent without a word."""
     content = {"w": torch.ones(3), "running_var": torch.tensor([1.0, 1e5])}

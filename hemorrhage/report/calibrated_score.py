@@ -14,10 +14,10 @@ from hemorrhage.geometry import voxel_sizes_mm
 from hemorrhage.metrics.calibration import LogisticCurve
 from hemorrhage.report.findings import peak_score
 from hemorrhage.report.scan_result import ScanResult
+from hemorrhage.weights import CALIBRATION
 
-__all__ = ["CALIBRATION", "CalibratedScore", "read_calibration"]
+__all__ = ["CalibratedScore", "read_calibration"]
 
-CALIBRATION = "calibration.json"
 # Settings that say what is read or what is cut out of the answer, and do not change the answer.
 NOT_OF_THE_ANSWER = frozenset(
     {"threshold", "seed_threshold", "smallest_bleed_mm3", "hu_offset", "assume_ras", "own_brain_masks", "series"}
