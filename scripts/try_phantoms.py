@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 import typer
 from real_slices import ROOT, SYSTEM, bundle, judge_weights, while_clean
+from scipy.stats import t as student
 from screening import screening_design, screening_table
 from train_reference import training_configs
 
@@ -153,9 +154,9 @@ def effects(
     for group in without:
         _check(group.split("+"), setting or [])
     rows = []
-    for group in ["", *without]:
-        left_out = sorted(group.split("+")) if group else []
-        for number in numbers:
+    for number in numbers:  # whole pairs first, so that a stopped run says something
+        for group in ["", *without]:
+            left_out = sorted(group.split("+")) if group else []
             table = _train(data, out, _name_of(left_out), left_out, number, crops, heads, setting or [], thresholds)
             middle = table[table["threshold"] == 0.5].iloc[0] if (table["threshold"] == 0.5).any() else table.iloc[0]
             rows.append({
@@ -171,7 +172,7 @@ def effects(
 
 
 def effects_table(rows: pd.DataFrame) -> str:
-    """A Markdown table: mean over seeds, and the difference from training with everything, seed by seed.
+    """A Markdown table: mean over seeds, and the difference from training with everything with its interval.
 
     Args:
         rows: a training a row, with "without" and "seed"; "dice_while_7_clean" and "pixel_ap", of which more is better;
@@ -181,7 +182,7 @@ def effects_table(rows: pd.DataFrame) -> str:
     better = {"dice_while_7_clean": "Dice while 7 of 8 are clean", "pixel_ap": "average precision of pixels"}
     marked = {"false_mm2": "mm² marked on a slice without blood", "ml": "mL in a whole head without blood"}
     marked = {name: title for name, title in marked.items() if not rows[name].isna().any()}
-    titles = [t for title in better.values() for t in (f"{title}, mean (each seed)", "less than with all")]
+    titles = [t for title in better.values() for t in (f"{title}, mean (each seed)", "less than with all, and 95 %")]
     titles += [f"{title} at one cut" for title in marked.values()] + ["clean, found at that cut"]
     lines = ["| without | " + " | ".join(titles) + " |", "| --- |" + " --- |" * len(titles)]
     by_seed = {name: rows.pivot(index="without", columns="seed", values=name) for name in (*better, *marked)}
@@ -191,7 +192,10 @@ def effects_table(rows: pd.DataFrame) -> str:
         for one in better:
             own = by_seed[one].loc[name]
             lost = by_seed[one].loc[names[0]] - own
-            cells += [_each_seed(own, ".3f"), "" if name == names[0] else _each_seed(lost, "+.3f")]
+            cells += [
+                _each_seed(own, ".3f"),
+                "" if name == names[0] else f"{_each_seed(lost, '+.3f')}{_interval(lost)}",
+            ]
         cells += [_each_seed(by_seed[one].loc[name], ".0f" if one == "false_mm2" else ".1f") for one in marked]
         cells.append("; ".join(f"{c}, {f}" for c, f in zip(both["clean"], both["found"], strict=True)))
         lines.append("| " + " | ".join(cells) + " |")
@@ -200,6 +204,14 @@ def effects_table(rows: pd.DataFrame) -> str:
 
 def _each_seed(values: pd.Series, form: str) -> str:
     return f"{values.mean():{form}} ({', '.join(f'{v:{form}}' for v in values)})"
+
+
+def _interval(lost: pd.Series) -> str:
+    """Student's interval of the mean of paired differences; empty for a single pair, which has none."""
+    if len(lost) < 2:
+        return ""
+    low, high = student.interval(0.95, len(lost) - 1, lost.mean(), lost.sem())
+    return f" {low:+.3f} to {high:+.3f}"
 
 
 GROUPS = (

@@ -30,7 +30,10 @@ def test_an_ingredient_is_worth_what_is_lost_without_it_seed_by_seed():
     lines = try_phantoms.effects_table(made).splitlines()
     at_one_cut = "| 5 (5, 5) | 1.5 (1.5, 1.5) | 8/8, 3/6; 8/8, 3/6 |"
     assert lines[2] == f"| nothing | 0.250 (0.300, 0.200) |  | 0.500 (0.600, 0.400) |  {at_one_cut}"
-    gain = "| +0.100 (+0.200, +0.000) | 0.300 (0.200, 0.400) | +0.200 (+0.400, +0.000) "
+    # Student's t of one degree of freedom is 12.706, the standard errors 0.1 and 0.2.
+    gain = (
+        "| +0.100 (+0.200, +0.000) -1.171 to +1.371 | 0.300 (0.200, 0.400) | +0.200 (+0.400, +0.000) -2.341 to +2.741 "
+    )
     assert lines[3] == f"| veins | 0.150 (0.100, 0.200) {gain}{at_one_cut}"
     without_heads = try_phantoms.effects_table(made.assign(ml=float("nan"))).splitlines()
     assert without_heads[3] == lines[3].replace("| 1.5 (1.5, 1.5) ", "")
