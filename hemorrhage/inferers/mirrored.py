@@ -14,8 +14,8 @@ __all__ = ["MirroredInferer"]
 class MirroredInferer(Inferer):
     """Average another inferer's answer with that to the mirrored scan, mirrored back.
 
-    Answers are averaged as they are, probabilities or logits. A head is nearly its own mirror image, so that what differs
-    between the two is chance.
+    Answers are averaged as they are, probabilities or logits. A head is nearly its own mirror image, so that what
+    differs between the two is chance.
 
     Args:
         inferer: from (B, C, *spatial) to a tensor (B, N, *spatial), or a mapping in which those of as many axes as the
