@@ -26,6 +26,7 @@ sys.path.insert(0, str(ROOT))
 from hemorrhage.datalist import read_cases  # noqa: E402
 from hemorrhage.geometry import voxel_volume_ml  # noqa: E402
 from hemorrhage.metrics.intervals import bootstrap_interval  # noqa: E402
+from hemorrhage.metrics.overlap import dice  # noqa: E402
 from hemorrhage.reader import HeadCTReader  # noqa: E402
 from hemorrhage.transforms.brain_mask import BrainMaskd  # noqa: E402
 from hemorrhage.transforms.template import RigidToTemplated  # noqa: E402
@@ -56,9 +57,8 @@ def there_and_back(case: dict[str, str], spacings: Sequence[float]) -> dict[str,
     found = {"ml": float(true.sum() * voxel_volume_ml(np.asarray(scan["image"].affine)))}
     for spacing in spacings if true.any() else ():
         move = RigidToTemplated(["image", "label"], TEMPLATE, mode=["bilinear", "bilinear"], spacing_mm=spacing)
-        moved = move(deepcopy(scan))
-        back = np.asarray(move.inverse(moved)["label"][0]) > 0.5
-        found[f"{spacing:g}"] = float(2 * (back & true).sum() / (back.sum() + true.sum()))
+        back = np.asarray(move.inverse(move(deepcopy(scan)))["label"][0]) > 0.5
+        found[f"{spacing:g}"] = dice(true, back)
     return found
 
 

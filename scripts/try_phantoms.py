@@ -192,10 +192,8 @@ def effects_table(rows: pd.DataFrame) -> str:
         for one in better:
             own = by_seed[one].loc[name]
             lost = by_seed[one].loc[names[0]] - own
-            cells += [
-                _each_seed(own, ".3f"),
-                "" if name == names[0] else f"{_each_seed(lost, '+.3f')}{_interval(lost)}",
-            ]
+            cells.append(_each_seed(own, ".3f"))
+            cells.append("" if name == names[0] else _each_seed(lost, "+.3f") + _interval(lost))
         cells += [_each_seed(by_seed[one].loc[name], ".0f" if one == "false_mm2" else ".1f") for one in marked]
         cells.append("; ".join(f"{c}, {f}" for c, f in zip(both["clean"], both["found"], strict=True)))
         lines.append("| " + " | ".join(cells) + " |")

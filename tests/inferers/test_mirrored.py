@@ -1,4 +1,7 @@
+import pytest
 import torch
+from conftest import ROOT
+from monai.bundle import ConfigParser
 from monai.inferers import SimpleInferer
 
 from hemorrhage.inferers import MirroredInferer
@@ -29,3 +32,14 @@ def test_scores_of_slices_are_averaged_without_being_mirrored():
     assert torch.equal(answer["pixels"], x)
     assert answer["patches"].shape == (1, 1, 3)
     assert torch.equal(answer["patches"], torch.full((1, 1, 3), 0.5))
+
+
+@pytest.mark.parametrize("base", ["inference", "train"])
+def test_the_small_vnet_answers_both_sides_alike(base):
+    parser = ConfigParser()
+    parser.read_config([str(ROOT / "configs" / f"{name}.yaml") for name in (base, "vnet_small")])
+    parser["precision"] = "float32"
+    inferer = parser.get_parsed_content("inferer")
+    x = torch.rand(1, 1, 6, 5, 4, generator=torch.Generator().manual_seed(0))
+    answer = inferer(x, lambda scan: scan.cumsum(2))
+    assert torch.allclose(inferer(x.flip(2), lambda scan: scan.cumsum(2)), answer.flip(2))
