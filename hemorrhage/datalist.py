@@ -14,7 +14,9 @@ __all__ = ["read_cases"]
 FOLDS = 5
 
 
-def read_cases(dataset_dir: str | None, datalist: str | None, fold: int | None, held_out: bool) -> list[dict[str, Any]]:
+def read_cases(
+    dataset_dir: str | None, datalist: str | None, fold: int | None, held_out: bool, by_subtype: bool = False
+) -> list[dict[str, Any]]:
     """The cases to train on, or those held out.
 
     Args:
@@ -24,6 +26,8 @@ def read_cases(dataset_dir: str | None, datalist: str | None, fold: int | None, 
             "fold" and "patient" may be left out of all.
         fold: the fold that is held out, 0 to 4; None holds all cases out.
         held_out: return its cases instead of the others.
+        by_subtype: "label" is the map of subtypes beside the mask, where there are such maps; without any the masks
+            are taken, which may hold subtypes themselves.
 
     Returns:
         dictionaries with "image", "label" (absolute paths) and "version" (sizes and times of the files, so that a
@@ -48,8 +52,25 @@ def read_cases(dataset_dir: str | None, datalist: str | None, fold: int | None, 
             f"fold {fold} leaves no case to {'validate' if held_out else 'train'} with ({len(cases)} cases in all)",
             f"Give at least {FOLDS} cases, or folds of your own in a datalist.",
         )
+    if by_subtype:
+        chosen = _by_subtype(chosen, datalist or dataset_dir)
     keys = ("image", "label", "subtypes", "patient")
     return [{**{k: c[k] for k in keys if c.get(k)}, "version": _version(c)} for c in chosen]
+
+
+def _by_subtype(cases: list[dict[str, Any]], source: Any) -> list[dict[str, Any]]:
+    """Cases whose label is their map of subtypes: of all or of none, because a mask's 1 would be taken for epidural."""
+    bare = [Path(c["label"]).name for c in cases if not c.get("subtypes")]
+    if len(bare) == len(cases):
+        return cases
+    if bare:
+        raise ScanError(
+            "E_DATALIST",
+            source,
+            f"no map of subtypes beside the mask {', '.join(bare[:5])} ({len(bare)} of {len(cases)} cases)",
+            "Add it (all zero where there is no blood), or train a config without subtypes.",
+        )
+    return [{**c, "label": c["subtypes"]} for c in cases]
 
 
 def _from_folder(folder: Path) -> list[dict[str, Any]]:

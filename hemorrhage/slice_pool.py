@@ -21,6 +21,7 @@ from hemorrhage.errors import ScanError
 from hemorrhage.files import write_atomically
 from hemorrhage.geometry import voxel_sizes_mm
 from hemorrhage.phantom_scans import start_method
+from hemorrhage.subtypes import SUBTYPES
 from hemorrhage.transforms.adjacent_slices import neighbor_indices, neighbor_step
 
 __all__ = ["SlicePool", "balanced_slices"]
@@ -46,6 +47,11 @@ class SlicePool(Dataset):
         farthest_mm: likewise.
         least_brain_mm2: slices with less brain are left out.
         num_workers: processes that prepare scans.
+        names_subtypes: whether the masks have to name subtypes, see below.
+
+    Raises:
+        ScanError: E_DATALIST where masks have to name subtypes and no mask holds anything but 1, which would teach that
+            all blood is epidural, or one holds a value that is no subtype's.
 
     Items are dictionaries: "image" (3, I, J) float32 in [0, 1]; "label" (1, I, J) uint8; "region" (1, I, J) uint8, 0
     outside the brain, 1 brain, 2 hemorrhage; and "asymmetry" and "excess" (1, I, J) float32 of the middle slice, where
@@ -65,6 +71,7 @@ class SlicePool(Dataset):
         farthest_mm: float = 10.0,
         least_brain_mm2: float = 300.0,
         num_workers: int = 0,
+        names_subtypes: bool = False,
     ) -> None:
         self.transform = transform
         folder = Path(cache_dir)
@@ -87,6 +94,8 @@ class SlicePool(Dataset):
                     positive.append(bool(blood[k] > 0))
             self.volumes.append(np.load(path, mmap_mode="r"))
         self.positive = np.array(positive, dtype=bool)
+        if names_subtypes and self.positive.any():
+            _check_subtypes(max(int(volume[1].max()) for volume in self.volumes))
 
     def __len__(self) -> int:
         return len(self.slices)
@@ -104,6 +113,19 @@ class SlicePool(Dataset):
             return item
         with _plain_tensors():
             return self.transform(item)
+
+
+def _check_subtypes(highest: int) -> None:
+    """Refuse masks whose ``highest`` value says that they name no subtypes, or others than ours."""
+    if 2 <= highest <= len(SUBTYPES):
+        return
+    names = ", ".join(f"{s.index} {s.short}" for s in SUBTYPES)
+    if highest < 2:
+        cause = f"no mask holds a value above 1: they mark blood, or the subtype {SUBTYPES[0].short} alone"
+    else:
+        cause = f"a mask holds the value {highest}, which is no subtype's"
+    remedy = f"Give masks of subtypes ({names}), or train a config without subtypes, such as slice_unet.yaml."
+    raise ScanError("E_DATALIST", "training cases", cause, remedy)
 
 
 @contextlib.contextmanager

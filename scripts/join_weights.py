@@ -85,15 +85,22 @@ def joined_record(records: list[dict[str, Any]], curves: list[Curve]) -> tuple[d
 
 def averaged_record(records: list[dict[str, Any]], curves: list[Curve]) -> tuple[dict[str, Any], Curve]:
     """Record and curve of averaged weights: those of the last training, whose steps the others are, and a step more."""
-    last = records[-1]
-    own = {k: v for k, v in last.items() if k not in (*SHARED, "steps", "sha256", "parameters")}
-    mean = {"mean_of_weights": [r["sha256"] for r in records], "minutes_of_epochs": 0.0}
-    whole = {
-        **{k: last[k] for k in SHARED if k in last},
-        "minutes_of_epochs": last.get("minutes_of_epochs", 0.0),
-        "steps": [*last.get("steps", [own]), mean],
+    return record_of_step(records[-1], {"mean_of_weights": [r["sha256"] for r in records]}), curves[-1]
+
+
+def record_of_step(record: dict[str, Any], step: dict[str, Any]) -> dict[str, Any]:
+    """The record of weights that were made from others without a training: the others' record and a step more.
+
+    Args:
+        record: of the weights that it was made from.
+        step: what was done.
+    """
+    own = {k: v for k, v in record.items() if k not in (*SHARED, "steps", "sha256", "parameters")}
+    return {
+        **{k: record[k] for k in SHARED if k in record},
+        "minutes_of_epochs": record.get("minutes_of_epochs", 0.0),
+        "steps": [*record.get("steps", [own]), {**step, "minutes_of_epochs": 0.0}],
     }
-    return whole, curves[-1]
 
 
 def main(

@@ -64,7 +64,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 def test_every_config_is_run_here():
     shipped = {p.stem for p in (ROOT / "configs").glob("*.yaml") if not p.stem.startswith("patchfcn")}
-    elsewhere = {"slice_unet", "annealed"}  # run with PatchFCN's overlays
+    elsewhere = {"slice_unet", "slice_unet_subtypes", "annealed"}  # run with PatchFCN's overlays
     programs = {"inference", "train", "evaluate", "multi_gpu_train"}
     assert shipped - elsewhere == {*programs, "averaged", "phantom_scans", "vnet_phantoms", *SYSTEMS}
 

@@ -102,3 +102,14 @@ def test_a_missing_mask_is_named(study):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(ScanError, match=r"E_NOT_FOUND\] .*ct_scans"):
         read_cases(str(tmp_path), None, 0, True)
+
+
+def test_subtypes_take_the_masks_place_in_all_cases_or_in_none(study):
+    assert all("masks" in c["label"] for c in read_cases(str(study), None, 0, False, by_subtype=True))
+    (study / "subtypes").mkdir()
+    for number in range(49, 55):
+        (study / f"subtypes/{number:03d}.nii").write_bytes(b"x")
+    held = read_cases(str(study), None, 0, True, by_subtype=True)
+    assert held[0]["label"] == str(study / "subtypes/049.nii")
+    with pytest.raises(ScanError, match=r"no map of subtypes beside the mask 055.nii \(1 of 7 cases\)"):
+        read_cases(str(study), None, None, True, by_subtype=True)

@@ -14,6 +14,7 @@ from conftest import ROOT
 from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.bundle import run as run_bundle
 
+from hemorrhage.errors import scan_error_in
 from hemorrhage.networks import PatchFCN
 from hemorrhage.systems import USES, bundle_command, configs_of, systems, weights_of
 from hemorrhage.weights import joined_weights, publish_weights, read_weights
@@ -121,29 +122,59 @@ def test_three_stages_evaluation_and_inference_of_files(study, elsewhere):
     assert len(found["slices"]) == 1
 
 
-def test_a_unet_goes_the_same_way_with_averaged_weights(study, elsewhere):
-    way, last = ("patchfcn_small", "slice_unet"), ("averaged", "patchfcn_averaged", "annealed")
-    tiny = {"network_def#channels": [4, 8, 8], "pixel_mm": 3.0, "window": 64, "device": TINY["device"]}
-    training = {**TRAINING, **tiny, "coarse_epochs": 1, "fine_epochs": 1, "max_seconds": 600, "max_epochs": 2}
+UNET = {"network_def#channels": [4, 8, 8], "pixel_mm": 3.0, "window": 64, "device": TINY["device"]}
+
+
+def train_unet(data, way):
+    training = {**TRAINING, **UNET, "coarse_epochs": 1, "fine_epochs": 1, "max_seconds": 600, "max_epochs": 2}
     del training["network_def#width"], training["stages"]
-    run_bundle(
-        config_file=config("train", "patchfcn", "patchfcn_train", "patchfcn_phantoms", *way, *last),
-        dataset_dir=str(study),
-        output_dir="run",
-        **training,
-    )
+    last = ("averaged", "patchfcn_averaged", "annealed")
+    files = config("train", "patchfcn", "patchfcn_train", "patchfcn_phantoms", *way, *last)
+    run_bundle(config_file=files, dataset_dir=str(data), output_dir="run", **training)
+
+
+def test_a_unet_goes_the_same_way_with_averaged_weights(study, elsewhere):
+    way = ("patchfcn_small", "slice_unet")
+    train_unet(study, way)
     assert (elsewhere / "run/coarse.pt").exists()
     run_bundle(
         config_file=config("inference", "patchfcn", *way),
         dataset_dir=str(study / "ct_scans/049.nii.gz"),
         output_dir="out",
         checkpoint="run/model.pt",
-        **tiny,
+        **UNET,
     )
     probability = nib.load("out/049/probability.nii.gz").get_fdata()
     brain = probability > 0
     assert probability.shape == nib.load(study / "ct_scans/049.nii.gz").shape
     assert 0.02 < brain.mean() < 0.6  # the answer is kept to the brain, whatever the network sees around it
+
+
+def test_a_unet_learns_subtypes_from_their_maps_and_not_from_masks(study, elsewhere):
+    way = ("patchfcn_small", "slice_unet", "patchfcn_subtypes", "slice_unet_subtypes")
+    with pytest.raises(RuntimeError) as refused:
+        train_unet(study, way)
+    assert "no mask holds a value above 1" in str(scan_error_in(refused.value))
+    data = elsewhere / "study"
+    data.mkdir()
+    (data / "subtypes").mkdir()
+    for part in ("ct_scans", "masks"):
+        (data / part).symlink_to(study / part)
+    for path in sorted((study / "masks").iterdir()):
+        mask = nib.load(path)
+        nib.save(nib.Nifti1Image(4 * np.asarray(mask.dataobj), mask.affine), data / "subtypes" / path.name)
+    train_unet(data, way)
+    biases = torch.load("run/model.pt", weights_only=True)["model.2.1.conv.unit0.conv.bias"]
+    assert len(biases) == 6
+    run_bundle(
+        config_file=config("inference", "patchfcn", *way),
+        dataset_dir=str(study / "ct_scans/049.nii.gz"),
+        output_dir="out",
+        checkpoint="run/model.pt",
+        **UNET,
+    )
+    findings = json.loads((elsewhere / "out/049/findings.json").read_text())["findings"]
+    assert set(findings["volume_ml_by_subtype"]) == {"EDH", "SDH", "SAH", "IPH", "IVH"}
 
 
 @pytest.mark.parametrize(("weights", "epochs"), [(None, [15, 16]), ("mine.pt", [0, 16])])
@@ -229,7 +260,8 @@ def test_the_papers_numbers_stand_in_the_config():
 
 
 def test_argument_files_name_the_configs_of_each_system_in_their_order():
-    assert systems(ROOT) == ["patchfcn", "patchfcn_small", "slice_unet", "vnet128", "vnet_small"]
+    small = ["patchfcn_small", "slice_unet", "slice_unet_subtypes"]
+    assert systems(ROOT) == ["patchfcn", *small, "vnet128", "vnet_small"]
     assert len(list((ROOT / "configs/args").iterdir())) == len(USES) * len(systems(ROOT))
     training = ("patchfcn", "patchfcn_train", "patchfcn_phantoms", "patchfcn_small", "slice_unet")
     assert configs_of(ROOT, "slice_unet", "read_with") == ("inference", "patchfcn", "patchfcn_small", "slice_unet")

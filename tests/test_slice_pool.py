@@ -114,6 +114,15 @@ def test_a_stopped_preparation_is_done_again(tmp_path):
     assert Slab.made == 1
 
 
+def test_masks_that_name_no_subtypes_do_not_teach_them(tmp_path):
+    pool(tmp_path, {"subtype": 1}, {"subtype": 4}, names_subtypes=True)
+    pool(tmp_path, {"subtype": 1})
+    with pytest.raises(ScanError, match=r"E_DATALIST.*no mask holds a value above 1.*1 EDH, 2 SDH.*slice_unet.yaml"):
+        pool(tmp_path, {"subtype": 1}, names_subtypes=True)
+    with pytest.raises(ScanError, match="the value 255, which is no subtype's"):
+        pool(tmp_path, {"subtype": 255}, names_subtypes=True)
+
+
 def test_random_steps_are_refused_in_preparation(tmp_path):
     with pytest.raises(ValueError, match="random steps"):
         SlicePool([], Compose([Slab(), RandFlipd("image")]), cache_dir=str(tmp_path))

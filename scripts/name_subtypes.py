@@ -1,0 +1,56 @@
+"""Weights of the 2.5D U-Net that know blood, as weights to learn the five subtypes from.
+
+    python scripts/name_subtypes.py models/slice_unet/model.pt runs/start
+    python scripts/train_reference.py slice_unet_subtypes --set initial_weights=runs/start/model.pt
+
+Before any training the new weights say of any hemorrhage what the old ones said, and hold each subtype for as likely.
+The record and the curve that lie beside the old weights are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from join_weights import read_record, record_of_step
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from hemorrhage.errors import ScanError
+from hemorrhage.files import write_atomically
+from hemorrhage.networks import with_subtypes
+from hemorrhage.subtypes import SUBTYPES
+from hemorrhage.weights import members_of, publish_weights, read_weights
+
+
+def main(
+    weights: Annotated[Path, typer.Argument(help="Weights of slice_unet.yaml; of several trainings the first counts.")],
+    out: Annotated[Path, typer.Argument(help="Folder that gets model.pt, its hash, record.json and curves.csv.")],
+) -> None:
+    """Give the network of WEIGHTS an answer for each subtype, in OUT/model.pt."""
+    try:
+        content, digest = read_weights(weights)
+        try:
+            made = with_subtypes(members_of(content)[0], len(SUBTYPES))
+        except ValueError as error:
+            raise ScanError(
+                "E_CHECKPOINT", weights, str(error), "Name weights that were trained with configs/slice_unet.yaml."
+            ) from error
+    except ScanError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(error.exit_code) from None
+    known, curve = read_record(weights, digest)
+    found = publish_weights(made, out / "model.pt")
+    record = record_of_step(known, {"subtypes_of": digest}) | {"sha256": found}
+    write_atomically(out / "record.json", lambda path: path.write_text(json.dumps(record, indent=1) + "\n"))
+    if curve is not None:
+        write_atomically(out / "curves.csv", partial(curve.to_csv, index=False))
+    typer.echo(f"{out / 'model.pt'}: {found}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
