@@ -23,12 +23,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hemorrhage.errors import ScanError
 from hemorrhage.files import folder_replaced, sha256_of
+from hemorrhage.subtypes import SUBTYPES
 from hemorrhage.systems import configs_of
 
 ROOT = Path(__file__).resolve().parents[1]
 # Channels into and out of the network and its shape, for the bundle's metadata.
 SYSTEMS: dict[str, tuple[int, int, list[int]]] = {
     "slice_unet": (4, 2, [256, 256]),
+    "slice_unet_subtypes": (4, 1 + len(SUBTYPES), [256, 256]),
     "vnet_small": (1, 1, [64, 64, 64]),
 }
 WEIGHTS = ("model.pt", "model.pt.sha256", "record.json", "curves.csv", "calibration.json")
@@ -53,6 +55,11 @@ def metadata(system: str, inputs: int, outputs: int, shape: list[int]) -> dict[s
                 entry["channel_def"] = {str(n): "image" for n in range(count)}
                 if count > 1:
                     entry["value_range"] = [-1, 1]  # slices from 0, their asymmetry from -1
+            elif count > 2:
+                entry["channel_def"] = {"0": "background", **{str(s.index): s.name for s in SUBTYPES}}
+    if outputs > 2:
+        classes = "one channel, " + ", ".join(f"{s.index} is {s.name}" for s in SUBTYPES)
+        found.update(label_classes=classes, pred_classes=classes)
     found["description"] += f" This bundle reads scans with {system}."
     return found
 

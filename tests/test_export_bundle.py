@@ -1,5 +1,6 @@
 """A system as a bundle of its own: the same answer as with overlays, opened as MONAI Label opens it."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -100,6 +101,21 @@ def test_its_configs_have_all_properties_of_a_bundle(bundle, study, tmp_path):
     assert metadata["network_data_format"]["inputs"]["image"]["num_channels"] == 4
     answer = metadata["network_data_format"]["outputs"]["pred"]
     assert (answer["num_channels"], answer["channel_def"]["1"]) == (2, "intracranial hemorrhage")  # 1 in the mask
+
+
+def test_a_bundle_that_names_subtypes_says_so_to_monai_label():
+    spec = importlib.util.spec_from_file_location("export_bundle", ROOT / "scripts/export_bundle.py")
+    exporter = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(exporter)
+    found = exporter.metadata("slice_unet_subtypes", *exporter.SYSTEMS["slice_unet_subtypes"])
+    answer = found["network_data_format"]["outputs"]["pred"]
+    assert answer["num_channels"] == len(answer["channel_def"]) == 6
+    assert [answer["channel_def"][n] for n in "025"] == [
+        "background", "subdural hemorrhage", "intraventricular hemorrhage",
+    ]  # fmt: skip
+    assert "4 is intraparenchymal hemorrhage" in found["pred_classes"]
+    config = exporter.merged(("inference", "patchfcn", "patchfcn_small", "slice_unet", "patchfcn_subtypes"))
+    assert (config["network_def"]["classes"], config["names_subtypes"]) == (5, True)
 
 
 def test_what_is_there_is_replaced_only_when_asked_and_only_if_it_is_a_bundle(bundle, tmp_path):
