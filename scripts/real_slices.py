@@ -43,21 +43,20 @@ def bundle(configs: tuple[str, ...], values: dict[str, Any]) -> None:
         raise typer.Exit(done.returncode)
 
 
-def _read(scans: Path, out: Path, weights: Path) -> Path:
+def _read(scans: Path, out: Path, weights: Path, system: str) -> Path:
     """Read scans with weights; returns the folder of their results."""
     # Half a minute's work; kept results might be of a training that has gone on since.
     values = {"dataset_dir": scans, "output_dir": out / "results", "checkpoint": weights, "overwrite": True}
-    bundle(configs_of(ROOT, SYSTEM, "read_with"), values)
+    bundle(configs_of(ROOT, system, "read_with"), values)
     return out / "results"
 
 
-def read_whole(data: Path, out: Path, weights: Path) -> list[tuple[np.ndarray, float]]:
+def read_whole(data: Path, out: Path, weights: Path, system: str = SYSTEM) -> list[tuple[np.ndarray, float]]:
     """Probability (I, J, K) and mm3 of a voxel of each whole head without blood; none where there are no such heads."""
     if not (data / WHOLE_HEADS).is_dir():
         return []
-    images = [
-        nib.load(p) for p in sorted(_read(data / WHOLE_HEADS, out / "whole", weights).glob("*/probability.nii.gz"))
-    ]
+    results = _read(data / WHOLE_HEADS, out / "whole", weights, system)
+    images = [nib.load(p) for p in sorted(results.glob("*/probability.nii.gz"))]
     return [(np.asarray(i.dataobj, dtype=np.float32), float(np.prod(i.header.get_zooms()[:3]))) for i in images]  # type: ignore[attr-defined]
 
 
@@ -67,7 +66,9 @@ def whole_ml(heads: list[tuple[np.ndarray, float]], threshold: float, seed: floa
     return round(float(np.mean(found)), 1) if found else float("nan")
 
 
-def read_slices(data: Path, out: Path, weights: Path) -> dict[str, list[tuple[str, Any, np.ndarray]]]:
+def read_slices(
+    data: Path, out: Path, weights: Path, system: str = SYSTEM
+) -> dict[str, list[tuple[str, Any, np.ndarray]]]:
     """Name, image and probability (I, J, K) of every scan of each folder."""
     found: dict[str, list[tuple[str, Any, np.ndarray]]] = {}
     for folder in FOLDERS:
@@ -78,7 +79,7 @@ def read_slices(data: Path, out: Path, weights: Path) -> dict[str, list[tuple[st
             link = links / path.name.replace("_ct.nii.gz", ".nii.gz")
             if not link.is_symlink():
                 link.symlink_to(path.absolute())
-        results = _read(links, out / folder, weights)
+        results = _read(links, out / folder, weights, system)
         found[folder] = []
         for path in scans:
             name = path.name.removesuffix("_ct.nii.gz")
@@ -179,21 +180,21 @@ def draw(
     plt.close(figure)
 
 
-def judge_weights(data: Path, out: Path, weights: Path, thresholds: str) -> pd.DataFrame:
+def judge_weights(data: Path, out: Path, weights: Path, thresholds: str, system: str = SYSTEM) -> pd.DataFrame:
     """Measure weights on the real slices in ``data``, at thresholds with commas between.
 
     Returns:
         a row of figures a threshold, as :func:`measure` with "whole_ml" and "pixel_ap"; it is also written to ``out``,
         with a picture of the marks at the first.
     """
-    scans = read_slices(data, out, weights)
+    scans = read_slices(data, out, weights, system)
     cuts = [float(t) for t in thresholds.split(",")]
     # Bleeds must be as sure as the configs ask, at whatever threshold they are cut.
     findings = read_findings(out / FOLDERS[0] / "results" / scans[FOLDERS[0]][0][0])
     assert findings is not None
     seed = seed_of(findings)
     table = pd.DataFrame([measure(data, scans, t, seed) for t in cuts])
-    heads = read_whole(data, out, weights)
+    heads = read_whole(data, out, weights, system)
     table["whole_ml"] = [whole_ml(heads, t, seed) for t in cuts]
     table["pixel_ap"] = round(pixel_precision(data, scans), 3)
     table.to_csv(out / "real_slices.csv", index=False)

@@ -45,11 +45,12 @@ THRESHOLDS = "0.15,0.05,0.07,0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8"
 def judge(
     data: Data,
     out: Out,
-    weights: Annotated[Path, typer.Option(help="Weights of the 2.5D U-Net.")] = ROOT / "models/slice_unet/model.pt",
+    weights: Annotated[Path, typer.Option(help="Weights of the system.")] = ROOT / "models/slice_unet/model.pt",
     thresholds: Thresholds = THRESHOLDS,
+    system: Annotated[str, typer.Option(help="System that reads the slices.")] = SYSTEM,
 ) -> None:
-    """Measure weights of the 2.5D U-Net on real slices, at several thresholds."""
-    judge_weights(data, out, weights.absolute(), thresholds)
+    """Measure weights of the 2.5D U-Net, or of another system of slices, on real slices, at several thresholds."""
+    judge_weights(data, out, weights.absolute(), thresholds, system)
 
 
 Crops = Annotated[int, typer.Option(min=CROPS_PER_EPOCH, help="Length of each training, in crops.")]
