@@ -81,5 +81,5 @@ def test_results_without_names_are_refused_in_one_line(study):
     done = run("score_subtypes", study / "results", study / "subtypes")
     assert done.returncode == 2
     assert "error[E_LABEL]" in done.stderr
-    assert "read_with_slice_unet_subtypes" in done.stderr
+    assert "slice_unet_subtypes.yaml" in done.stderr
     assert not (study / "results/subtypes.csv").exists()
