@@ -103,6 +103,22 @@ def record_of_step(record: dict[str, Any], step: dict[str, Any]) -> dict[str, An
     }
 
 
+def write_made(out: Path, made: dict[str, torch.Tensor], record: dict[str, Any], curve: Curve) -> str:
+    """Publish weights that were made from others, with their record and, where there is one, the curve beside them.
+
+    Returns:
+        the SHA-256 of OUT/model.pt.
+    """
+    found = publish_weights(made, out / "model.pt")
+    whole = {**record, "sha256": found, "parameters": sum(t.numel() for t in made.values() if t.is_floating_point())}
+    write_atomically(out / "record.json", lambda path: path.write_text(json.dumps(whole, indent=1) + "\n"))
+    if curve is None:
+        (out / "curves.csv").unlink(missing_ok=True)
+    else:
+        write_atomically(out / "curves.csv", partial(curve.to_csv, index=False))
+    return found
+
+
 def main(
     out: Annotated[Path, typer.Argument(help="Folder that gets model.pt, its hash, record.json and curves.csv.")],
     weights: Annotated[list[Path], typer.Argument(help="Weights of single trainings, two or more.")],
@@ -118,14 +134,8 @@ def main(
         raise typer.Exit(error.exit_code) from None
     known = [read_record(w, d) for w, d in zip(weights, digests, strict=True)]
     made = averaged_weights(contents) if average else joined_weights(contents)
-    found = publish_weights(made, out / "model.pt")
     record, curve = (averaged_record if average else joined_record)([r for r, _ in known], [c for _, c in known])
-    record |= {"sha256": found, "parameters": sum(t.numel() for t in made.values() if t.is_floating_point())}
-    write_atomically(out / "record.json", lambda path: path.write_text(json.dumps(record, indent=1) + "\n"))
-    if curve is None:
-        (out / "curves.csv").unlink(missing_ok=True)
-    else:
-        write_atomically(out / "curves.csv", partial(curve.to_csv, index=False))
+    found = write_made(out, made, record, curve)
     typer.echo(f"{out / 'model.pt'}: {found}, {len(weights)} trainings; calibrate it with scripts/calibrate.py")
 
 

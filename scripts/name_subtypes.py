@@ -9,22 +9,19 @@ The record and the curve that lie beside the old weights are kept.
 
 from __future__ import annotations
 
-import json
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from join_weights import read_record, record_of_step
+from join_weights import read_record, record_of_step, write_made
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hemorrhage.errors import ScanError
-from hemorrhage.files import write_atomically
 from hemorrhage.networks import with_subtypes
 from hemorrhage.subtypes import SUBTYPES
-from hemorrhage.weights import members_of, publish_weights, read_weights
+from hemorrhage.weights import members_of, read_weights
 
 
 def main(
@@ -44,11 +41,7 @@ def main(
         typer.echo(str(error), err=True)
         raise typer.Exit(error.exit_code) from None
     known, curve = read_record(weights, digest)
-    found = publish_weights(made, out / "model.pt")
-    record = record_of_step(known, {"subtypes_of": digest}) | {"sha256": found}
-    write_atomically(out / "record.json", lambda path: path.write_text(json.dumps(record, indent=1) + "\n"))
-    if curve is not None:
-        write_atomically(out / "curves.csv", partial(curve.to_csv, index=False))
+    found = write_made(out, made, record_of_step(known, {"subtypes_of": digest}), curve)
     typer.echo(f"{out / 'model.pt'}: {found}")
 
 

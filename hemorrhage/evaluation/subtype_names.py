@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import confusion_matrix
 
 from hemorrhage.metrics.intervals import bootstrap_interval
 from hemorrhage.metrics.overlap import dice
@@ -41,7 +42,7 @@ def name_scores(true: np.ndarray, named: np.ndarray, one_ml: float) -> dict[str,
             raise ValueError(
                 f"the {what} holds values from {values.min()} to {values.max()}, subtypes are 1 to {n - 1}"
             )
-    pairs = np.bincount((truth * n + answer).ravel(), minlength=n * n).reshape(n, n) * one_ml
+    pairs = confusion_matrix(truth.ravel(), answer.ravel(), labels=range(n)) * one_ml
     row = {}
     for s in SUBTYPES:
         row[f"{s.short}_ml"] = float(pairs[s.index].sum())
