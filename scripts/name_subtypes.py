@@ -3,8 +3,8 @@
     python scripts/name_subtypes.py models/slice_unet/model.pt runs/start
     python scripts/train_reference.py slice_unet_subtypes --set initial_weights=runs/start/model.pt
 
-Before any training the new weights say of any hemorrhage what the old ones said, and hold each subtype for as likely.
-The record and the curve that lie beside the old weights are kept.
+The new weights say of any hemorrhage what the old ones said; names are still to be learned. The record and the curve
+that lie beside the old weights are kept.
 """
 
 from __future__ import annotations
@@ -13,26 +13,36 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import typer
 from join_weights import read_record, record_of_step, write_made
+from monai.bundle import ConfigParser
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hemorrhage.errors import ScanError
-from hemorrhage.networks import with_subtypes
-from hemorrhage.subtypes import SUBTYPES
+from hemorrhage.networks import with_names
+from hemorrhage.systems import configs_of
 from hemorrhage.weights import members_of, read_weights
+
+ROOT = Path(__file__).resolve().parents[1]
+SYSTEM = "slice_unet_subtypes"
 
 
 def main(
     weights: Annotated[Path, typer.Argument(help="Weights of slice_unet.yaml; of several trainings the first counts.")],
     out: Annotated[Path, typer.Argument(help="Folder that gets model.pt, its hash, record.json and curves.csv.")],
+    seed: Annotated[int, typer.Option(min=0, help="Seed of layers that no old weights fit.")] = 0,
 ) -> None:
-    """Give the network of WEIGHTS an answer for each subtype, in OUT/model.pt."""
+    """Put a second network beside that of WEIGHTS, which will name subtypes, in OUT/model.pt."""
+    config = ConfigParser()
+    config.read_config([str(ROOT / f"configs/{name}.yaml") for name in configs_of(ROOT, SYSTEM, "read_with")])
+    torch.manual_seed(seed)
+    network = config.get_parsed_content("network_def")
     try:
         content, digest = read_weights(weights)
         try:
-            made = with_subtypes(members_of(content)[0], len(SUBTYPES))
+            made = with_names(members_of(content)[0], network)
         except ValueError as error:
             raise ScanError(
                 "E_CHECKPOINT", weights, str(error), "Name weights that were trained with configs/slice_unet.yaml."

@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import ROOT
 
-from hemorrhage.networks import slice_unet
+from hemorrhage.networks import named_slice_unet, slice_unet
 from hemorrhage.weights import load_weights, publish_weights
 
 
@@ -23,15 +23,15 @@ def run(script, *arguments):
 def test_weights_to_start_from_keep_what_is_known_of_blood_and_how_they_were_made(tmp_path):
     done = run("name_subtypes", ROOT / "models/slice_unet/model.pt", tmp_path)
     assert done.returncode == 0, done.stderr
-    known, named = slice_unet(1, 4), slice_unet(5, 4)
+    known, named = slice_unet(1, 4), named_slice_unet(5, 4)
     old = load_weights(known, ROOT / "models/slice_unet/model.pt")
     new = load_weights(named, tmp_path / "model.pt")
     torch.manual_seed(0)
     x = torch.rand(1, 4, 64, 64)
     with torch.no_grad():
         before, after = known.eval()(x).softmax(1), named.eval()(x).softmax(1)
-    assert torch.allclose(before[:, 0], after[:, 0], atol=5e-3)  # half precision
-    assert torch.allclose(before[:, 1], 5 * after[:, 4], atol=5e-3)
+    assert before[:, 1].std() > 1e-4
+    torch.testing.assert_close(after[:, 0], before[:, 0])
     record = json.loads((tmp_path / "record.json").read_text())
     published = json.loads((ROOT / "models/slice_unet/record.json").read_text())
     assert record["sha256"] == new

@@ -164,8 +164,9 @@ def test_a_unet_learns_subtypes_from_their_maps_and_not_from_masks(study, elsewh
         mask = nib.load(path)
         nib.save(nib.Nifti1Image(4 * np.asarray(mask.dataobj), mask.affine), data / "subtypes" / path.name)
     train_unet(data, way)
-    biases = torch.load("run/model.pt", weights_only=True)["model.2.1.conv.unit0.conv.bias"]
-    assert len(biases) == 6
+    weights = torch.load("run/model.pt", weights_only=True)
+    biases = [weights[f"{part}.model.2.1.conv.unit0.conv.bias"] for part in ("blood", "names")]
+    assert [len(b) for b in biases] == [2, 5]
     run_bundle(
         config_file=config("inference", "patchfcn", *way),
         dataset_dir=str(study / "ct_scans/049.nii.gz"),

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from monai.networks.nets import UNet
 from torch import nn
 
-__all__ = ["slice_unet", "with_subtypes"]
-
-GROWN = "model.2.0."  # the last up-convolution and its normalization: a channel a class
-ANSWER = "model.2.1.conv.unit0.conv."  # the last convolution, from these channels to the classes
+__all__ = ["slice_unet"]
 
 
 def slice_unet(
@@ -41,36 +38,3 @@ def slice_unet(
         last.bias.zero_()
         last.bias[0] = math.log(classes * (1 - prior) / prior)
     return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def with_subtypes(weights: Mapping[str, torch.Tensor], classes: int) -> dict[str, torch.Tensor]:
-    """Weights for subtypes out of those of any hemorrhage, to train on from.
-
-    The classes share what was blood: the new network gives any hemorrhage the probability that the old one gave it, and
-    holds each subtype for as likely as the others.
-
-    Args:
-        weights: of ``slice_unet(1)``.
-        classes: N, the number of subtypes.
-
-    Returns:
-        weights of ``slice_unet(N)``, float32 where they changed.
-
-    Raises:
-        ValueError: if ``weights`` are of another network, or name subtypes already.
-    """
-    bias = weights.get(f"{ANSWER}bias")
-    if bias is None or f"{GROWN}conv.weight" not in weights:
-        raise ValueError("these are no weights of slice_unet")
-    if len(bias) != 2:
-        raise ValueError(f"these weights have {len(bias)} classes with background, and two are needed")
-    old = torch.tensor([0] + [1] * classes)  # of each new class
-    share = torch.tensor([1.0] + [1.0 / classes] * classes)
-    new = dict(weights)
-    new[f"{GROWN}conv.weight"] = weights[f"{GROWN}conv.weight"].float()[:, old]
-    for name in ("conv.bias", "adn.N.weight", "adn.N.bias", "adn.N.running_mean", "adn.N.running_var"):
-        new[GROWN + name] = weights[GROWN + name].float()[old]
-    kernel = weights[f"{ANSWER}weight"].float()[old][:, old]
-    new[f"{ANSWER}weight"] = kernel * share[:, None, None]  # equal channels sum to what one was
-    new[f"{ANSWER}bias"] = bias.float()[old] + share.log()
-    return new

@@ -52,3 +52,15 @@ def test_loss_falls_to_zero_with_the_right_answer():
 
 def test_volumes_of_averaged_scores_are_taken_as_well():
     assert torch.isfinite(PatchFCNLoss()(torch.zeros(2, 2, 4, 4, 3), torch.zeros(2, 1, 4, 4, 3)))
+
+
+def test_names_are_asked_for_where_there_is_hemorrhage_and_not_how_likely_it_is():
+    label = torch.tensor([[[[0, 1], [2, 2]]]])
+    p = torch.tensor([0.9, 0.02, 0.08])  # of hemorrhage one fifth is called the first subtype
+    logs = p.log()[None, :, None, None].expand(1, 3, 2, 2)
+    names = PatchFCNLoss(pixels=0.0, names=1.0)
+    one, two, root = -math.log(0.2), -math.log(0.8), math.sqrt(2)
+    assert float(names(logs, label)) == pytest.approx((one + root * two) / (1 + root))  # roots of areas 1 and 2
+    likelier = torch.tensor([0.5, 0.1, 0.4]).log()[None, :, None, None].expand(1, 3, 2, 2)
+    assert float(names(likelier, label)) == pytest.approx(float(names(logs, label)))
+    assert float(names(logs, torch.zeros(1, 1, 2, 2, dtype=torch.long))) == 0.0
