@@ -118,11 +118,12 @@ class ScanWriter:
             save_montage(
                 folder / "overlay.png",
                 result.hu,
-                result.mask,
+                labels,
                 result.brain,
                 result.affine,
                 title,
                 sides_known=result.sides_known,
+                segments=self._segments(),
             )
             if self.dicom_out and native is not None and native_ml is not None:
                 doubts += self._save_dicom(folder, result, native, native_ml, doubts)

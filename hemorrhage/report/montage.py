@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from skimage.transform import resize
 
-from hemorrhage.geometry import voxel_sizes_mm
-from hemorrhage.subtypes import ANY
+from hemorrhage.geometry import voxel_sizes_mm, voxel_volume_ml
+from hemorrhage.subtypes import ANY, Subtype
 
 __all__ = ["BRAIN_WINDOW", "head_window", "montage_slices", "radiological", "save_montage"]
 
@@ -72,18 +75,20 @@ def save_montage(
     title: str,
     most: int = 20,
     sides_known: bool = True,
+    segments: Sequence[Subtype] = (ANY,),
 ) -> None:
     """Write a PNG: slices in the brain window, seen from the feet, hemorrhage filled, brain mask outlined.
 
     Args:
         path: the PNG to write.
         hu: (I, J, K) the scan.
-        mask: (I, J, K) hemorrhage.
+        mask: (I, J, K) hemorrhage, each voxel the ``index`` of its segment.
         brain: (I, J, K) brain mask.
         affine: (4, 4) voxel index to RAS+ mm.
         title: a line above the slices.
         most: how many slices at the most.
         sides_known: whether the affine can tell left from right; if not, both letters are question marks.
+        segments: what the mask may hold; the legend gives the volume of each that it does, where there are several.
     """
     scan, edges = radiological(hu, affine)
     blood, _ = radiological(mask, affine)
@@ -101,28 +106,33 @@ def save_montage(
     for axis in axes:
         axis.set_axis_off()
     low, high = BRAIN_WINDOW
-    color = np.array(ANY.rgb) / 255
+    tints = {s.index: tuple(c / 255 for c in s.rgb) for s in segments}
     for axis, k in zip(axes, slices, strict=False):
         gray = resize(np.clip((scan[:, :, k] - low) / (high - low), 0, 1), shape, order=1, anti_aliasing=True)
-        marked = resize(blood[:, :, k] > 0, shape, order=0)
         picture = np.repeat(gray[..., None], 3, axis=2)
-        picture[marked] = 0.55 * picture[marked] + 0.45 * color
+        regions = [(inside[:, :, k] > 0, _BRAIN_COLOR)]
+        for index, tint in tints.items():
+            regions.append((blood[:, :, k] == index, tint))
+            marked = resize(blood[:, :, k] == index, shape, order=0)
+            picture[marked] = 0.55 * picture[marked] + 0.45 * np.array(tint)
         axis.imshow(picture, interpolation="nearest")
-        for region, tint in ((inside[:, :, k] > 0, _BRAIN_COLOR), (blood[:, :, k] > 0, tuple(color))):
+        for region, tint in regions:
             if region.any():
                 axis.contour(resize(region.astype(np.float32), shape, order=1), [0.5], colors=[tint], linewidths=0.6)
         axis.text(0.02, 0.96, f"{k + 1}", color="white", fontsize=7, va="top", transform=axis.transAxes)
         for place, letter in ((0.02, "R"), (0.94, "L")):
             axis.text(place, 0.04, letter if sides_known else "?", color="white", fontsize=7, transform=axis.transAxes)
     figure.suptitle(title, color="white", fontsize=9)
-    keys = [
-        Line2D([], [], color=tuple(color), label="hemorrhage"),
-        Line2D([], [], color=_BRAIN_COLOR, label="brain mask"),
+    keys: list[Artist] = [
+        Patch(color=tints[s.index], label=_legend_of(s, mask, affine) if len(segments) > 1 else "hemorrhage")
+        for s in segments
+        if len(segments) == 1 or (mask == s.index).any()
     ]
+    keys.append(Line2D([], [], color=_BRAIN_COLOR, label="brain mask"))
     figure.legend(
         handles=keys,
         loc="outside lower center",
-        ncols=2,
+        ncols=len(keys),
         fontsize=7,
         labelcolor="white",
         facecolor="black",
@@ -132,3 +142,7 @@ def save_montage(
     )
     figure.legends[0].get_title().set_color("white")
     FigureCanvasAgg(figure).print_png(str(path), metadata={"Software": None})
+
+
+def _legend_of(segment: Subtype, mask: np.ndarray, affine: np.ndarray) -> str:
+    return f"{segment.short} {np.count_nonzero(mask == segment.index) * voxel_volume_ml(affine):.1f} mL"

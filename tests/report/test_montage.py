@@ -2,6 +2,7 @@ import numpy as np
 from matplotlib.image import imread
 
 from hemorrhage.report.montage import montage_slices, save_montage
+from hemorrhage.subtypes import SUBTYPES
 
 
 def test_the_bloodiest_slice_is_always_shown():
@@ -36,3 +37,16 @@ def test_odd_grids_are_drawn(tmp_path):
     hu = np.zeros((20, 33, 7), np.float32)
     save_montage(tmp_path / "m.png", hu, hu > 1, hu > -1, affine, "")
     assert imread(tmp_path / "m.png").std() > 0
+
+
+def test_subtypes_have_their_colors(tmp_path):
+    affine = np.diag([1.0, 1.0, 5.0, 1.0])
+    labels = np.zeros((60, 60, 2), np.uint8)
+    labels[5:25, 20:40], labels[35:55, 20:40] = 1, 3  # epidural on the left, subarachnoid on the right
+    black = np.zeros(labels.shape, np.float32)
+    save_montage(tmp_path / "m.png", black, labels, labels > 0, affine, "", segments=SUBTYPES)
+    picture = imread(tmp_path / "m.png")[: 220 * 3 // 4, :, :3]
+    for subtype in SUBTYPES:
+        tint = 0.45 * np.array(subtype.rgb) / 255
+        shown = (np.abs(picture - tint) < 0.02).all(-1).sum()
+        assert (shown > 500) == (subtype.index in (1, 3)), subtype
