@@ -106,7 +106,7 @@ def save_montage(
     for axis in axes:
         axis.set_axis_off()
     low, high = BRAIN_WINDOW
-    tints = {s.index: tuple(c / 255 for c in s.rgb) for s in segments}
+    tints = {s.index: (s.rgb[0] / 255, s.rgb[1] / 255, s.rgb[2] / 255) for s in segments}
     for axis, k in zip(axes, slices, strict=False):
         gray = resize(np.clip((scan[:, :, k] - low) / (high - low), 0, 1), shape, order=1, anti_aliasing=True)
         picture = np.repeat(gray[..., None], 3, axis=2)

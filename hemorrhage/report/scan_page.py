@@ -69,14 +69,17 @@ def _tables(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     by_subtype = found.get("volume_ml_by_subtype")
     if by_subtype:
         sides = (found.get("derived") or {}).get("volume_ml_by_side") or {}
+        sure = found.get("certainty_by_subtype") or {}
         rows = [
-            [s, _ml(ml), _ml(sides.get(s, {}).get("left")), _ml(sides.get(s, {}).get("right"))]
+            [s, _ml(ml), _ml(sides.get(s, {}).get("left")), _ml(sides.get(s, {}).get("right")), number(sure.get(s), 2)]
             for s, ml in by_subtype.items()
         ]
-        caption = "Sides are those of the header, split at the midline of the template."
-        tables.append(
-            {"title": "By subtype", "caption": caption, "head": ["subtype", "volume", "left", "right"], "rows": rows}
+        caption = (
+            "Sides are those of the header, split at the midline of the template. Certainty is the mean probability of "
+            "the name where it was given, from 0.2, a guess, to 1."
         )
+        head = ["subtype", "volume", "left", "right", "certainty of the name"]
+        tables.append({"title": "By subtype", "caption": caption, "head": head, "rows": rows})
     bleeds = found.get("components") or []
     if bleeds:
         rows = [
