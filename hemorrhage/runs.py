@@ -21,6 +21,7 @@ from hemorrhage.datasets import Failure
 from hemorrhage.errors import ScanError, scan_error_in
 from hemorrhage.files import sha256_of, write_atomically
 from hemorrhage.scans import find_scans
+from hemorrhage.subtypes import SUBTYPES
 
 __all__ = [
     "FINDINGS",
@@ -257,12 +258,14 @@ _COLUMNS = (
     "name", "volume_ml", "volume_left_ml", "volume_right_ml", "side", "number_of_components", "largest_component_ml",
     "scan_score", "brain_ml", "warnings", "seconds", "file", "sha256", "weights_sha256", "error",
 )  # fmt: skip
+_BY_SUBTYPE = tuple(f"{s.short}_ml" for s in SUBTYPES)  # behind the volumes, where a result names subtypes
 
 
 def _row(record: Mapping[str, Any]) -> dict[str, Any]:
     found = record["findings"]
     return {
         **{k: found[k] for k in _COLUMNS if k in found},
+        **{f"{short}_ml": ml for short, ml in found.get("volume_ml_by_subtype", {}).items()},
         "name": record["name"],
         "warnings": " ".join(dict.fromkeys(w["code"] for w in record["warnings"])),
         "seconds": round(sum(record["seconds"].values()), 1),
@@ -274,10 +277,20 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _save_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as stream:
-        table = csv.DictWriter(stream, _COLUMNS, restval="")
+        table = csv.DictWriter(stream, _columns(rows), restval="")
         table.writeheader()
         for row in rows:
             table.writerow({k: _cell(v) for k, v in row.items()})
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    behind = _COLUMNS.index("volume_right_ml") + 1
+    named = _BY_SUBTYPE if _names_subtypes(rows) else ()
+    return (*_COLUMNS[:behind], *named, *_COLUMNS[behind:])
+
+
+def _names_subtypes(rows: Sequence[Mapping[str, Any]]) -> bool:
+    return any(_BY_SUBTYPE[0] in row for row in rows)
 
 
 def _cell(value: Any) -> Any:
@@ -290,15 +303,16 @@ def _cell(value: Any) -> Any:
 
 def _print_table(rows: Sequence[Mapping[str, Any]], output_dir: Path) -> None:
     table = Table(title="Hemorrhage on head CT (research use, not for diagnosis)")
-    for column in ("scan", "mL", "left", "right", "bleeds", "score", "warnings", "s"):
+    named = _BY_SUBTYPE if _names_subtypes(rows) else ()
+    kinds = [column.removesuffix("_ml") for column in named]
+    for column in ("scan", "mL", "left", "right", *kinds, "bleeds", "score", "warnings", "s"):
         table.add_column(column, justify="left" if column in ("scan", "warnings") else "right")
     for row in rows:
         if "error" in row:
-            table.add_row(row["name"], "[red]failed[/red]", *[""] * 6)
+            table.add_row(row["name"], "[red]failed[/red]", *[""] * (6 + len(named)))
             continue
-        volumes = [
-            "" if v is None else f"{v:.1f}" for v in map(row.get, ("volume_ml", "volume_left_ml", "volume_right_ml"))
-        ]
+        columns = ("volume_ml", "volume_left_ml", "volume_right_ml", *named)
+        volumes = ["" if v is None else f"{v:.1f}" for v in map(row.get, columns)]
         score, seconds = f"{row['scan_score']:.2f}", f"{row['seconds']:.1f}"
         table.add_row(row["name"], *volumes, str(row["number_of_components"]), score, row["warnings"], seconds)
     console = Console()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -203,6 +204,12 @@ def test_subtypes_are_mapped_and_scored(study, elsewhere):
     assert len(labels) > 1
     findings = json.loads((elsewhere / "out/049/findings.json").read_text())["findings"]
     assert set(findings["patchfcn"]["subtype_scores"]) == {"EDH", "SDH", "SAH", "IPH", "IVH"}
+    sure = findings["certainty_by_subtype"]
+    assert {s: p is not None and 0.2 <= p <= 1 for s, p in sure.items()} == {
+        s: ml > 0 for s, ml in findings["volume_ml_by_subtype"].items()
+    }
+    (row,) = pd.read_csv(elsewhere / "out/findings.csv").to_dict("records")
+    assert sum(row[f"{s}_ml"] for s in sure) == pytest.approx(row["volume_ml"], abs=1e-3)
     assert len(findings["patchfcn"]["slices"]) == nib.load(study / "ct_scans/049.nii.gz").shape[2]
 
 
