@@ -11,8 +11,9 @@ import pytest
 import torch
 from conftest import ROOT
 
+from hemorrhage.files import sha256_of
 from hemorrhage.networks import named_slice_unet, slice_unet
-from hemorrhage.weights import load_weights, publish_weights
+from hemorrhage.weights import load_weights, publish_weights, read_weights
 
 
 def run(script, *arguments):
@@ -46,6 +47,31 @@ def test_other_weights_cannot_be_given_subtypes(tmp_path):
     assert (done.returncode, (tmp_path / "out").exists()) == (2, False)
     assert done.stderr.startswith("error[E_CHECKPOINT]")
     assert "slice_unet.yaml" in done.stderr
+    shipped = ROOT / "models/slice_unet/model.pt"
+    done = run("name_subtypes", shipped, tmp_path / "out", "--names", shipped)
+    assert (done.returncode, (tmp_path / "out").exists()) == (2, False)
+    assert "slice_unet_subtypes.yaml" in done.stderr
+
+
+def test_own_weights_of_blood_get_the_names_that_are_shipped(tmp_path):
+    torch.manual_seed(0)
+    publish_weights(slice_unet(1, 4).state_dict(), tmp_path / "mine.pt")
+    shipped = ROOT / "models/slice_unet_subtypes/model.pt"
+    done = run("name_subtypes", tmp_path / "mine.pt", tmp_path / "out", "--names", shipped)
+    assert done.returncode == 0, done.stderr
+    made, mine, theirs = (read_weights(p)[0] for p in (tmp_path / "out/model.pt", tmp_path / "mine.pt", shipped))
+    assert all(torch.equal(made[f"blood.{k}"], t) for k, t in mine.items())
+    names = {k: t for k, t in theirs.items() if k.startswith("names.")}
+    assert names
+    assert all(torch.equal(made[k], t) for k, t in names.items())
+    steps = json.loads((tmp_path / "out/record.json").read_text())["steps"]
+    assert steps[-1]["names_of"] == sha256_of(shipped)
+
+
+def test_the_shipped_networks_mark_the_same_blood():
+    alone, named = (read_weights(ROOT / f"models/{s}/model.pt")[0] for s in ("slice_unet", "slice_unet_subtypes"))
+    assert {k for k in named if not k.startswith("names.")} == {f"blood.{k}" for k in alone}
+    assert all(torch.equal(named[f"blood.{k}"], t) for k, t in alone.items())
 
 
 @pytest.fixture

@@ -85,22 +85,33 @@ def named_slice_unet(
     return NamedHemorrhage(blood, names, coarse, 2 ** (len(channels) - 1), learns_blood)
 
 
-def with_names(weights: Mapping[str, torch.Tensor], network: NamedHemorrhage) -> dict[str, torch.Tensor]:
-    """Weights of ``network`` to learn names from, out of weights that know blood.
+def with_names(
+    weights: Mapping[str, torch.Tensor], network: NamedHemorrhage, names: Mapping[str, torch.Tensor] | None = None
+) -> dict[str, torch.Tensor]:
+    """Weights of ``network``: what they know of blood from one training, and of names from another or none.
 
-    The network of blood gets them as they are. That of names starts from them too, wherever a layer is as large: what
-    tells blood from other tissue is half of what tells blood from blood.
+    Untrained names start from what is known of blood, wherever a layer is as large: what tells blood from other tissue
+    is half of what tells blood from blood.
 
     Args:
         weights: of ``slice_unet(1)``.
         network: untrained, of the same channels.
+        names: of such a ``network``, whose names are taken; None leaves them to be learned.
 
     Raises:
-        ValueError: if ``weights`` are of another network, or name subtypes already.
+        ValueError: if ``weights`` are of another network or name subtypes already, or ``names`` do not.
     """
-    wanted = network.blood.state_dict()
-    if weights.keys() != wanted.keys() or any(weights[k].shape != t.shape for k, t in wanted.items()):
+    if not _fit(weights, network.blood.state_dict()):
         raise ValueError("these are no weights of any hemorrhage of slice_unet")
     fresh = network.names.state_dict()
-    names = {k: weights[k] if weights[k].shape == t.shape else t for k, t in fresh.items()}
-    return {**{f"blood.{k}": t for k, t in weights.items()}, **{f"names.{k}": t for k, t in names.items()}}
+    if names is None:
+        named = {k: weights[k] if weights[k].shape == t.shape else t for k, t in fresh.items()}
+    else:
+        named = {k.removeprefix("names."): t for k, t in names.items() if k.startswith("names.")}
+        if not _fit(named, fresh):
+            raise ValueError("these are no weights that name subtypes")
+    return {**{f"blood.{k}": t for k, t in weights.items()}, **{f"names.{k}": t for k, t in named.items()}}
+
+
+def _fit(weights: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> bool:
+    return weights.keys() == wanted.keys() and all(weights[k].shape == t.shape for k, t in wanted.items())

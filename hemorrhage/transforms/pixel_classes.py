@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
+from scipy import ndimage
 
 __all__ = ["AnyHemorrhaged", "NameSubtypesd", "TakePatchScoresd", "named_subtypes"]
 
 
-def named_subtypes(mask: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+def named_subtypes(mask: torch.Tensor, classes: torch.Tensor, one_name: Sequence[int] = ()) -> torch.Tensor:
     """Give each voxel of a mask its likeliest subtype.
 
     Args:
         mask: (1, *spatial), above 0 inside.
         classes: (N + 1, *spatial) probabilities, background first.
+        one_name: subtypes of which only one is in what hangs together (by faces, edges or corners): where voxels got
+            several of these, all get the one that is likeliest in them together.
 
     Returns:
         (1, *spatial) uint8, 1 to N inside the mask and 0 outside.
     """
     likeliest = classes[1:].argmax(0, keepdim=True) + 1
-    return (likeliest * (mask > 0)).to(torch.uint8)
+    named = (likeliest * (mask > 0)).to(torch.uint8)
+    if one_name:
+        chosen = torch.tensor(one_name)
+        parts = torch.isin(named[0].cpu(), chosen)
+        labels, count = ndimage.label(parts.numpy(), np.ones((3,) * parts.ndim))
+        places = torch.from_numpy(labels[labels > 0]).long() - 1
+        sums = torch.zeros(count, len(chosen), dtype=torch.double)
+        sums.index_add_(0, places, classes[chosen][:, parts].T.double().cpu())
+        named[0, parts] = chosen[sums.argmax(1)][places].to(named)
+    return named
 
 
 class TakePatchScoresd(MapTransform):
@@ -83,15 +96,22 @@ class NameSubtypesd(MapTransform):
     Args:
         keys: the mask.
         classes_key: the classes' probabilities.
+        one_name: see there.
     """
 
-    def __init__(self, keys: KeysCollection = "pred", classes_key: str = "class_probability") -> None:
+    def __init__(
+        self,
+        keys: KeysCollection = "pred",
+        classes_key: str = "class_probability",
+        one_name: Sequence[int] = (),
+    ) -> None:
         super().__init__(keys)
         self.classes_key = classes_key
+        self.one_name = tuple(one_name)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return ``data`` with subtypes."""
         d = dict(data)
         for key in self.key_iterator(d):
-            d[key] = named_subtypes(d[key], d[self.classes_key])
+            d[key] = named_subtypes(d[key], d[self.classes_key], self.one_name)
         return d

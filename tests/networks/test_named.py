@@ -69,3 +69,12 @@ def test_names_start_from_what_is_known_of_blood():
             with_names(other.state_dict(), named)
     with pytest.raises(ValueError, match="no weights of any hemorrhage"):
         with_names({"a": torch.zeros(2)}, named)
+
+
+def test_names_of_another_training_are_taken_as_they_are():
+    known, named, other = known_network(), named_slice_unet(channels=CHANNELS), named_slice_unet(channels=CHANNELS)
+    named.load_state_dict(with_names(known.state_dict(), named, other.state_dict()))
+    assert all(torch.equal(t, other.names.state_dict()[k]) for k, t in named.names.state_dict().items())
+    assert all(torch.equal(t, known.state_dict()[k]) for k, t in named.blood.state_dict().items())
+    with pytest.raises(ValueError, match="no weights that name subtypes"):
+        with_names(known.state_dict(), named, known.state_dict())

@@ -1,6 +1,7 @@
 """From classes to a probability, a mask and its subtypes."""
 
 import torch
+from monai.data import MetaTensor
 
 from hemorrhage.transforms.pixel_classes import AnyHemorrhaged, NameSubtypesd, TakePatchScoresd, named_subtypes
 
@@ -33,3 +34,17 @@ def test_patch_scores_are_parted_from_pixels():
     assert d["pred"].shape == (2, 3)
     assert d["patch_scores"].shape == (1, 4)
     assert set(TakePatchScoresd()({"pred": torch.zeros(2)})) == {"pred"}
+
+
+def test_a_layer_that_hangs_together_has_one_name():
+    classes = torch.zeros(5, 8, 1, 1)
+    classes[1, :3], classes[2, :3] = 0.6, 0.4
+    classes[1, 3:5], classes[2, 3:5] = 0.1, 0.9  # of all five voxels 2.0 against 3.0
+    classes[4, 5] = 1.0  # another subtype parts, and keeps its name
+    classes[1, 6:], classes[2, 6:] = 0.8, 0.2
+    mask = torch.ones(1, 8, 1, 1)
+    assert named_subtypes(mask, classes).flatten().tolist() == [1, 1, 1, 2, 2, 4, 1, 1]
+    assert named_subtypes(mask, classes, (1, 2)).flatten().tolist() == [2, 2, 2, 2, 2, 4, 1, 1]
+    assert not named_subtypes(torch.zeros_like(mask), classes, (1, 2)).any()
+    scan = NameSubtypesd(one_name=(1, 2))({"pred": MetaTensor(mask), "class_probability": MetaTensor(classes)})
+    assert scan["pred"].flatten().tolist() == [2, 2, 2, 2, 2, 4, 1, 1]
