@@ -303,16 +303,18 @@ def _cell(value: Any) -> Any:
 
 def _print_table(rows: Sequence[Mapping[str, Any]], output_dir: Path) -> None:
     table = Table(title="Hemorrhage on head CT (research use, not for diagnosis)")
-    named = _BY_SUBTYPE if _names_subtypes(rows) else ()
-    kinds = [column.removesuffix("_ml") for column in named]
-    for column in ("scan", "mL", "left", "right", *kinds, "bleeds", "score", "warnings", "s"):
-        table.add_column(column, justify="left" if column in ("scan", "warnings") else "right")
+    named = ("of which",) if _names_subtypes(rows) else ()
+    for column in ("scan", "mL", *named, "left", "right", "bleeds", "score", "warnings", "s"):
+        table.add_column(column, justify="left" if column in ("scan", "of which", "warnings") else "right")
     for row in rows:
         if "error" in row:
             table.add_row(row["name"], "[red]failed[/red]", *[""] * (6 + len(named)))
             continue
-        columns = ("volume_ml", "volume_left_ml", "volume_right_ml", *named)
-        volumes = ["" if v is None else f"{v:.1f}" for v in map(row.get, columns)]
+        volumes = [
+            "" if v is None else f"{v:.1f}" for v in map(row.get, ("volume_ml", "volume_left_ml", "volume_right_ml"))
+        ]
+        if named:
+            volumes.insert(1, ", ".join(f"{c.removesuffix('_ml')} {row[c]:.1f}" for c in _BY_SUBTYPE if row.get(c)))
         score, seconds = f"{row['scan_score']:.2f}", f"{row['seconds']:.1f}"
         table.add_row(row["name"], *volumes, str(row["number_of_components"]), score, row["warnings"], seconds)
     console = Console()

@@ -4,9 +4,9 @@
     python scripts/name_subtypes.py models/slice_unet/model.pt runs/start
     python scripts/train_reference.py slice_unet_subtypes --set initial_weights=runs/start/model.pt
 
-The new weights say of any hemorrhage what the old ones said. With ``--names`` they call it as those do, which need not have
-learned from the same scans: masks of blood alone are enough to have both. Without, names are still to be learned. The record
-and the curve that lie beside the old weights are kept.
+The new weights say of any hemorrhage what the old ones said. With ``--names`` they call it as those do, which need not
+have learned from the same scans: masks of blood alone are enough to have both. Without, names are still to be learned.
+The record and the curve that lie beside the old weights are kept.
 """
 
 from __future__ import annotations

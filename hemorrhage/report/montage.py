@@ -21,6 +21,7 @@ __all__ = ["BRAIN_WINDOW", "head_window", "montage_slices", "radiological", "sav
 
 BRAIN_WINDOW = (0.0, 80.0)  # level 40, width 80: what a reader sets for acute blood
 _PIXELS = 256
+_LEGEND_INCHES = 4.8  # what title and legend take, also where there is one slice
 _MARGIN_MM = 25.0  # skull and scalp around the brain
 _BRAIN_COLOR = (0.2, 0.75, 1.0)
 
@@ -101,7 +102,8 @@ def save_montage(
     height, width = scan.shape[0] * edges[0], scan.shape[1] * edges[1]
     scale = _PIXELS / max(height, width)
     shape = (max(1, round(height * scale)), max(1, round(width * scale)))
-    figure = Figure(figsize=(2.2 * columns, 2.2 * rows + 0.9), facecolor="black", layout="constrained")
+    wide = max(2.2 * columns, _LEGEND_INCHES)
+    figure = Figure(figsize=(wide, 2.2 * rows + 0.9), facecolor="black", layout="constrained")
     axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for axis in axes:
         axis.set_axis_off()

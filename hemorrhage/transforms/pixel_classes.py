@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
+from monai.utils import convert_to_dst_type
 from scipy import ndimage
 
 __all__ = ["AnyHemorrhaged", "NameSubtypesd", "TakePatchScoresd", "named_subtypes"]
@@ -26,8 +27,9 @@ def named_subtypes(mask: torch.Tensor, classes: torch.Tensor, one_name: Sequence
     Returns:
         (1, *spatial) uint8, 1 to N inside the mask and 0 outside.
     """
-    likeliest = classes[1:].argmax(0, keepdim=True) + 1
-    named = (likeliest * (mask > 0)).to(torch.uint8)
+    inside = mask[0] > 0
+    named = torch.zeros_like(mask, dtype=torch.uint8)
+    named[0, inside] = (classes[1:, inside].argmax(0) + 1).to(torch.uint8)
     if one_name:
         chosen = torch.tensor(one_name)
         parts = torch.isin(named[0].cpu(), chosen)
@@ -113,5 +115,10 @@ class NameSubtypesd(MapTransform):
         """Return ``data`` with subtypes."""
         d = dict(data)
         for key in self.key_iterator(d):
-            d[key] = named_subtypes(d[key], d[self.classes_key], self.one_name)
+            named = named_subtypes(_plain(d[key]), _plain(d[self.classes_key]), self.one_name)
+            d[key] = convert_to_dst_type(named, d[key], dtype=torch.uint8)[0]
         return d
+
+
+def _plain(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.as_subclass(torch.Tensor)  # every step on a ``MetaTensor`` copies what it carries
