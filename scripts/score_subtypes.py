@@ -3,8 +3,9 @@
     python scripts/score_subtypes.py RESULTS SUBTYPES
 
 RESULTS is the output folder of an inference run with a system that names subtypes; SUBTYPES holds NAME.nii or
-NAME.nii.gz for each result NAME, with 1 EDH, 2 SDH, 3 SAH, 4 IPH and 5 IVH. Prints two tables, how well each subtype is
-named and what its blood was called, and writes the row of each scan into RESULTS/subtypes.csv.
+NAME.nii.gz for each result NAME, with 1 EDH, 2 SDH, 3 SAH, 4 IPH and 5 IVH. Prints how well each subtype is named,
+what its blood was called and whether names are as right as they are sure, and writes the row of each scan into
+RESULTS/subtypes.csv.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hemorrhage.errors import ScanError
-from hemorrhage.evaluation.subtype_names import called_table, name_scores, names_table
+from hemorrhage.evaluation.subtype_names import called_table, certainty_table, name_scores, names_table
 from hemorrhage.files import write_atomically
 from hemorrhage.geometry import voxel_volume_ml
 from hemorrhage.runs import read_findings
+from hemorrhage.subtypes import SUBTYPES
 
 
 def read_scan(folder: Path, subtypes: Path) -> dict[str, object]:
@@ -53,7 +55,8 @@ def read_scan(folder: Path, subtypes: Path) -> dict[str, object]:
         row = name_scores(np.asarray(true.dataobj), np.asarray(named.dataobj), voxel_volume_ml(true.affine))
     except ValueError as error:
         raise ScanError("E_LABEL", path, str(error), "Give masks of subtypes.") from error
-    return {"name": folder.name, **row}
+    sure = record["findings"].get("certainty_by_subtype", {})
+    return {"name": folder.name, **row, **{f"{s.short}_certainty": sure.get(s.short) for s in SUBTYPES}}
 
 
 def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
@@ -87,6 +90,10 @@ def main(
     typer.echo(with_intervals(names_table(scans)).to_string())
     typer.echo(f"\nmL of each subtype, and what they were called, {len(scans)} scans")
     typer.echo(called_table(scans).round(1).to_string())
+    sure = certainty_table(scans.astype({f"{s.short}_certainty": float for s in SUBTYPES}))
+    if len(sure):
+        typer.echo("\nhow sure names are, and how often they are right")
+        typer.echo(sure.round({"mL": 1, "certainty": 2, "named right": 2}).to_string())
 
 
 if __name__ == "__main__":

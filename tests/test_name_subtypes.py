@@ -71,7 +71,8 @@ def test_own_weights_of_blood_get_the_names_that_are_shipped(tmp_path):
 def test_the_shipped_networks_mark_the_same_blood():
     alone, named = (read_weights(ROOT / f"models/{s}/model.pt")[0] for s in ("slice_unet", "slice_unet_subtypes"))
     assert {k for k in named if not k.startswith("names.")} == {f"blood.{k}" for k in alone}
-    assert all(torch.equal(named[f"blood.{k}"], t) for k, t in alone.items())
+    for name, tensor in alone.items():  # the moving average of a training rounds what does not move
+        torch.testing.assert_close(named[f"blood.{name}"], tensor, rtol=1e-4, atol=0.0)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from hemorrhage.metrics.intervals import bootstrap_interval
 from hemorrhage.metrics.overlap import dice
 from hemorrhage.subtypes import SUBTYPES
 
-__all__ = ["called_table", "name_scores", "names_table"]
+__all__ = ["called_table", "certainty_table", "name_scores", "names_table"]
 
+CERTAINTIES = (0.0, 0.6, 0.8, 0.9, 0.95, 1.0)  # edges of what is told apart: most names are sure
 LEAST_ML = 1.0  # of a subtype, for its Dice to count: a smaller one is right or wrong by a few voxels
 
 
@@ -99,6 +101,36 @@ def called_table(scans: pd.DataFrame) -> pd.DataFrame:
     for s in SUBTYPES:
         row = {t.short: float(total[f"{s.short}_as_{t.short}_ml"]) for t in SUBTYPES}
         rows[s.short] = {**row, "missed": float(total[f"{s.short}_ml"]) - sum(row.values())}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def certainty_table(scans: pd.DataFrame) -> pd.DataFrame:
+    """Whether names are as right as they are sure: a row for each range of certainty that occurs.
+
+    Args:
+        scans: rows of :func:`name_scores` with "S_certainty" of each subtype that a scan's answer names.
+
+    Returns:
+        by range: "names" in it, of a scan's subtypes; "mL" of blood that bears them; and of that blood the mean
+        "certainty" and the share "named right". Names where there is no blood are none of it.
+    """
+    given = []
+    for s in SUBTYPES:
+        called = scans[[f"{t.short}_as_{s.short}_ml" for t in SUBTYPES]].sum(axis=1)
+        given.append(pd.DataFrame({
+            "sure": scans[f"{s.short}_certainty"], "mL": called, "right": scans[f"{s.short}_as_{s.short}_ml"],
+        }))  # fmt: skip
+    names = pd.concat(given).query("mL > 0").dropna()
+    rows = {}
+    for low, high in pairwise(CERTAINTIES):
+        part = names[(names["sure"] > low) & (names["sure"] <= high)]
+        if len(part):
+            rows[f"{low:g} to {high:g}"] = {
+                "names": len(part),
+                "mL": float(part["mL"].sum()),
+                "certainty": float(np.average(part["sure"], weights=part["mL"])),
+                "named right": float(part["right"].sum() / part["mL"].sum()),
+            }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hemorrhage.evaluation.subtype_names import called_table, name_scores, names_table
+from hemorrhage.evaluation.subtype_names import called_table, certainty_table, name_scores, names_table
 
 
 def line(*values):
@@ -49,3 +49,17 @@ def test_values_that_are_no_subtypes_are_refused():
         name_scores(TRUE, line(0, 9, *[0] * 8), 1.0)
     with pytest.raises(ValueError, match="shape"):
         name_scores(TRUE, NAMED[:5], 1.0)
+
+
+def test_certainty_is_held_against_what_was_right():
+    sure = dict.fromkeys(("EDH_certainty", "SAH_certainty", "IPH_certainty", "IVH_certainty"))
+    first = {**name_scores(TRUE, NAMED, 2.0), **sure, "EDH_certainty": 0.5, "SDH_certainty": 0.7, "IVH_certainty": 0.9}
+    second = {**name_scores(TRUE * 0, NAMED, 2.0), **sure, "SDH_certainty": 0.99}  # there is no blood to be right about
+    table = certainty_table(
+        pd.DataFrame([first, second]).astype({f"{s}_certainty": float for s in ("EDH", "SAH", "IPH", "IVH")})
+    )
+    assert table.index.tolist() == ["0 to 0.6", "0.6 to 0.8"]
+    assert table.loc["0 to 0.6"].to_dict() == {"names": 1, "mL": 2.0, "certainty": 0.5, "named right": 0.0}
+    assert table.loc["0.6 to 0.8"].to_dict() == pytest.approx(
+        {"names": 1, "mL": 8.0, "certainty": 0.7, "named right": 0.75}
+    )
