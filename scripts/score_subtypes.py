@@ -44,7 +44,7 @@ def read_scan(folder: Path, subtypes: Path) -> dict[str, object]:
     if "volume_ml_by_subtype" not in record["findings"]:
         raise ScanError(
             "E_LABEL", folder, "the result names no subtypes",
-            "Read the scans with weights that do, trained with slice_unet_subtypes.yaml or patchfcn_subtypes.yaml.",
+            "Read the scans with --args_file configs/args/read_with_slice_unet_subtypes.yaml.",
         )  # fmt: skip
     named = nib.Nifti1Image.from_filename(folder / "hemorrhage.nii.gz")
     path = truth_of(folder.name, subtypes)

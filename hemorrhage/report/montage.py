@@ -113,10 +113,10 @@ def save_montage(
         gray = resize(np.clip((scan[:, :, k] - low) / (high - low), 0, 1), shape, order=1, anti_aliasing=True)
         picture = np.repeat(gray[..., None], 3, axis=2)
         regions = [(inside[:, :, k] > 0, _BRAIN_COLOR)]
-        for index, tint in tints.items():
-            regions.append((blood[:, :, k] == index, tint))
+        for index in np.intersect1d(blood[:, :, k], list(tints)):
+            regions.append((blood[:, :, k] == index, tints[index]))
             marked = resize(blood[:, :, k] == index, shape, order=0)
-            picture[marked] = 0.55 * picture[marked] + 0.45 * np.array(tint)
+            picture[marked] = 0.55 * picture[marked] + 0.45 * np.array(tints[index])
         axis.imshow(picture, interpolation="nearest")
         for region, tint in regions:
             if region.any():
